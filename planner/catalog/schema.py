@@ -1,0 +1,279 @@
+"""Typed rows of the catalogs: one thing, one row; one fact, one unit, one source.
+
+Text quantities of the TOML files become base units here (bytes, bytes/s, watts).
+"""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from planner.units import parse_rate, parse_size
+from planner.values import Value
+
+
+def _size(value: object) -> object:
+    return parse_size(value) if isinstance(value, str) else value
+
+
+def _rate(value: object) -> object:
+    return parse_rate(value) if isinstance(value, str) else value
+
+
+Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
+Rate = Annotated[int, BeforeValidator(_rate), Field(gt=0)]
+Availability = Literal["new", "used", "withdrawn", "announced"]
+Family = Literal["cuda", "rocm", "metal", "sycl", "other"]
+SpeedClass = Literal["geforce", "hbm", "apple", "none"]
+
+
+class Row(Value):
+    """Base of every row: a key, a source and the day it was checked."""
+
+    name: str
+    """Key, unique in its catalog."""
+    source: str
+    """Where the facts of this row come from; `unverified` where nobody read them in a source."""
+    checked: datetime.date
+    """Day the source was read."""
+    sources: dict[str, str] = {}
+    """Field to source, for fields whose source is not the row's."""
+    notes: str = ""
+
+
+class MemorySetting(Value):
+    """A setting of the machine that changes the memory a device may use."""
+
+    memory: Size
+    """Memory a device may use once the setting is made, bytes."""
+    default: Size
+    """Memory it may use without."""
+    command: str
+    """Command that makes the setting."""
+    source: str
+
+
+class Gpu(Row):
+    """One device model."""
+
+    title: str
+    vendor: str
+    family: Family
+    """Software family; one replica uses one family unless asked otherwise."""
+    architecture: str
+    compute_capability: str | None = None
+    nominal_memory: str
+    """Capacity in the vendor's own words, e.g. `80 GB`."""
+    usable_memory: Size | None = None
+    """Memory the driver reports, bytes; None where nobody has published it."""
+    reserved_memory: Size | None = None
+    """Memory the driver keeps on an idle device, bytes; None where unknown (then assumed)."""
+    unified: bool = False
+    """Whether device and host share one memory."""
+    setting: MemorySetting | None = None
+    memory_bandwidth: Rate
+    dense_fp16: float | None = None
+    """Dense FP16/BF16 rate with FP32 accumulation, FLOP/s."""
+    dense_fp8: float | None = None
+    power: float | None = None
+    """Board power, W."""
+    speed_class: SpeedClass = "none"
+    """Calibration class of the local-inference speed model."""
+    availability: Availability = "new"
+
+    @property
+    def unverified(self) -> tuple[str, ...]:
+        """Fields nobody read in a source."""
+        marked = [field for field, source in self.sources.items() if source == "unverified"]
+        return tuple(sorted(marked)) if self.source != "unverified" else ("all",)
+
+
+class Part(Value):
+    """So many of one priced item."""
+
+    item: str
+    """Name of a price row."""
+    count: int = Field(gt=0)
+
+
+class Node(Row):
+    """One machine type that can be bought or rented whole."""
+
+    title: str
+    kind: Literal["whole", "parts", "rented"]
+    gpu: str
+    gpus: int = Field(gt=0)
+    machines: int = Field(default=1, gt=0)
+    """Machines in it: 2 for a linked pair sold and cabled as one."""
+    vendor: str
+    """Who sells or rents it."""
+    instance: str | None = None
+    """The vendor's own name of a rented machine."""
+    host_memory: Size | None = None
+    host_memory_bandwidth: Rate | None = None
+    fabric: str | None = None
+    """Link row that joins the devices inside."""
+    networks: tuple[str, ...] = ()
+    """Network rows that can join it with others, best first."""
+    built_in_networks: tuple[str, ...] = ()
+    """Of these, the ones whose adapter is in the price."""
+    parts: tuple[Part, ...] = ()
+    """What it is built from (kind `parts`)."""
+    power: float | None = None
+    """At the wall under full load, W."""
+    rack_units: float | None = None
+    availability: Availability = "new"
+
+
+class Price(Row):
+    """What one item costs; `name` is the item (a node, or a part of one)."""
+
+    kind: Literal["purchase", "hourly"]
+    terms: Literal["list", "street", "on-demand", "reserved", "spot", "market", "derived"]
+    low: Decimal | None = None
+    mid: Decimal = Field(gt=0)
+    """USD, or USD per hour of the whole node."""
+    high: Decimal | None = None
+    date: datetime.date
+    """Day the price held."""
+
+    @property
+    def bounds(self) -> tuple[Decimal, Decimal, Decimal]:
+        """Low, mid, high; a missing end is the mid."""
+        return self.low or self.mid, self.mid, self.high or self.mid
+
+
+class Link(Row):
+    """One kind of link between devices."""
+
+    kind: Literal["scale-up", "host", "network"]
+    bandwidth_per_direction: Rate
+    achieved_per_direction: Rate | None = None
+    latency: float | None = None
+    """Seconds, one way."""
+
+
+class Network(Row):
+    """A way to join machines, and what it costs."""
+
+    bandwidth_per_direction: Rate
+    """Per machine."""
+    hop_low: float
+    """Pessimist's time of one pipeline hop with llama.cpp RPC, seconds."""
+    hop_best: float
+    hop_high: float
+    adapter: Decimal
+    """USD per machine without a built-in adapter."""
+    cable: Decimal
+    """USD per machine."""
+    switch: Decimal
+    """USD once, when more than `direct` machines are joined."""
+    direct: int
+    """Machines that can be joined without a switch."""
+    ports: int
+    """Machines one switch joins."""
+
+
+class Quantization(Row):
+    """One way to store weights, as people name it."""
+
+    kind: Literal["gguf", "checkpoint"]
+    nominal_bits: Decimal | None = None
+    """Bits per weight as the requirements pages state them."""
+    quality: str
+    """One line for people."""
+    rank: int
+    """Order of quality, higher is better; ties do not occur within a kind."""
+    imatrix: bool = False
+    """Whether files of this mix are made with an importance matrix by convention."""
+
+
+class Repository(Value):
+    """Where a published file can be fetched."""
+
+    kind: Literal["gguf", "checkpoint"]
+    id: str
+    quantizations: tuple[str, ...]
+    """Quantizations published there; empty is unknown."""
+    source: str
+
+
+class ModelRow(Row):
+    """One model: its published config fields and names."""
+
+    title: str
+    publisher: str
+    aliases: tuple[str, ...] = ()
+    released: datetime.date | None = None
+    license: str = ""
+    parameters: int
+    """Published or counted total of the text network without MTP blocks."""
+    page_parameters: int | None = None
+    """Total a public requirements page uses, where it differs."""
+    recommended: str
+    """Quantization taken without a budget."""
+    usual: str = ""
+    """How it is usually served where that is not llama.cpp, one line; empty where not known."""
+    repositories: tuple[Repository, ...] = ()
+    config: dict[str, Any]
+    """Fields of the published config.json that describe the network."""
+
+
+class EngineBuild(Row):
+    """One build of an engine whose rules are known."""
+
+    engine: str
+    default: bool = False
+    rpc_pipelines: bool
+    """Whether pipelining over RPC devices keeps several copies of the inputs."""
+    mtp_has_kv: bool
+    """Whether MTP blocks get a KV cache though they are not run."""
+    max_devices: int
+
+
+class Calibration(Row):
+    """How one class of devices keeps up with its data sheet: single stream, llama.cpp.
+
+    An efficiency is the share of the data sheet's rate that the fitted formula reaches; the
+    figures absorb each other, so they are no kernel efficiencies.
+    """
+
+    title: str
+    measured: bool
+    """Whether runs of this class were fitted; False is a prior."""
+    basis: str
+    """What was measured, in words; empty for a prior."""
+    float_efficiency: float = Field(gt=0)
+    """Share of memory bandwidth reading 16-bit and 32-bit weights."""
+    quantized_efficiency: float = Field(gt=0)
+    """Share of memory bandwidth reading quantized weights."""
+    kv_efficiency: float | None = None
+    """Share of memory bandwidth reading the KV cache; None takes the prior."""
+    layer_overhead: float = Field(ge=0)
+    """Seconds per layer and token that no byte explains."""
+    prefill_float: float = Field(gt=0)
+    """Share of the compute rate in prefill, before saturation, 16-bit weights."""
+    prefill_quantized: float = Field(gt=0)
+    """The same with quantized weights."""
+    prefill_attention: float = Field(gt=0)
+    """Of these, the part that attention reaches without flash attention."""
+    decode_error_median: float | None = None
+    """Median error of the decode time on devices left out of the fit: 0.1 is a factor of 1.1
+    either way."""
+    decode_error_p90: float = Field(ge=0)
+    """90th percentile of the same, or the assumption of a prior; the band of estimates."""
+    prefill_error_median: float | None = None
+    prefill_error_p90: float = Field(ge=0)
+
+
+class Prior(Row):
+    """One quantity nobody has measured well enough: three cases, `low` the pessimist's."""
+
+    title: str
+    unit: str
+    low: float
+    best: float
+    high: float

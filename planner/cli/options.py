@@ -1,0 +1,350 @@
+"""Every option of the command line, once: name, parser and help (the text of its field).
+
+Imported for `--help`: typer and the standard library only.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planner.cli import parsing
+
+KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
+ENGINES = ("llama.cpp",)
+METHODS = ("true", "nominal")
+
+_ASKED = "What is asked"
+_MONEY = "Money"
+_HARDWARE = "Hardware"
+_ENGINE = "Engine"
+_OUTPUT = "Output"
+
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Model name, alias or published id.")
+]
+PlanFile = Annotated[
+    Path, typer.Argument(metavar="PLAN.json", help="A plan written with -o, or - for stdin.")
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the row.")]
+Target = Annotated[str, typer.Argument(metavar="TARGET", help="What to write for: llama.cpp.")]
+
+Quant = Annotated[
+    str,
+    typer.Option(
+        "--quant", metavar="QUANT", help="Quantization, or `auto`.", rich_help_panel=_ASKED
+    ),
+]
+Context = Annotated[
+    int | None,
+    typer.Option(
+        "--context",
+        "-c",
+        metavar="TOKENS",
+        parser=partial(parsing.tokens, "--context"),
+        help="Tokens one request may hold; None is the model's full window.",
+        show_default=False,
+        rich_help_panel=_ASKED,
+    ),
+]
+Concurrency = Annotated[
+    int,
+    typer.Option(
+        "--concurrency",
+        metavar="N",
+        parser=partial(parsing.count, "--concurrency"),
+        help="Simultaneous requests, each with its own context.",
+        rich_help_panel=_ASKED,
+    ),
+]
+MinSpeed = Annotated[
+    float,
+    typer.Option(
+        "--min-speed",
+        metavar="TOK/S",
+        parser=partial(parsing.speed, "--min-speed"),
+        help="Tokens per second each user gets at least at the workload's depth; 0 lifts it.",
+        rich_help_panel=_ASKED,
+    ),
+]
+InputTokens = Annotated[
+    int,
+    typer.Option(
+        "--input",
+        metavar="TOKENS",
+        parser=partial(parsing.tokens, "--input"),
+        help="Prompt tokens of the workload.",
+        rich_help_panel=_ASKED,
+    ),
+]
+OutputTokens = Annotated[
+    int,
+    typer.Option(
+        "--output",
+        metavar="TOKENS",
+        parser=partial(parsing.tokens, "--output"),
+        help="Generated tokens of the workload.",
+        rich_help_panel=_ASKED,
+    ),
+]
+Budget = Annotated[
+    Decimal | None,
+    typer.Option(
+        "--budget",
+        metavar="USD",
+        parser=partial(parsing.dollars, "--budget"),
+        help="Most the hardware and its network may cost to buy, USD.",
+        rich_help_panel=_MONEY,
+    ),
+]
+BudgetPerHour = Annotated[
+    Decimal | None,
+    typer.Option(
+        "--budget-per-hour",
+        metavar="USD",
+        parser=partial(parsing.dollars, "--budget-per-hour"),
+        help="Most the hardware may cost to rent, USD per hour.",
+        rich_help_panel=_MONEY,
+    ),
+]
+StockList = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--stock",
+        metavar="NODE=N",
+        help="Limits on how many nodes of a type can be had.",
+        show_default=False,
+        rich_help_panel=_HARDWARE,
+    ),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="NAME,...",
+        help="Nodes, GPUs or vendors the plan is made of; empty is all.",
+        show_default=False,
+        rich_help_panel=_HARDWARE,
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="NAME,...",
+        help="Nodes, GPUs or vendors left out.",
+        show_default=False,
+        rich_help_panel=_HARDWARE,
+    ),
+]
+Used = Annotated[
+    bool,
+    typer.Option(
+        "--used", help="Whether used hardware may be bought.", rich_help_panel=_HARDWARE
+    ),
+]
+MixedFamilies = Annotated[
+    bool,
+    typer.Option(
+        "--mixed-families",
+        help="Whether CUDA, ROCm and Metal devices may share a replica.",
+        rich_help_panel=_HARDWARE,
+    ),
+]
+MaxNodes = Annotated[
+    int,
+    typer.Option(
+        "--max-nodes",
+        metavar="N",
+        parser=partial(parsing.count, "--max-nodes"),
+        help="Most machines of one replica; a linked pair counts as two.",
+        rich_help_panel=_HARDWARE,
+    ),
+]
+NodeList = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--node",
+        metavar="NODE:N",
+        help="Nodes of the layout, in order.",
+        show_default=False,
+        rich_help_panel=_HARDWARE,
+    ),
+]
+Devices = Annotated[
+    int | None,
+    typer.Option(
+        "--devices",
+        metavar="N",
+        parser=partial(parsing.count, "--devices"),
+        help="Unnamed devices instead of nodes: memory only, no capacity, no speed.",
+        rich_help_panel=_HARDWARE,
+    ),
+]
+Split = Annotated[
+    tuple[int, ...] | None,
+    typer.Option(
+        "--split",
+        metavar="N,N,...",
+        parser=partial(parsing.counts, "--split"),
+        help="Slots per device: layers, MTP blocks and one for the output; None is even.",
+        show_default=False,
+        rich_help_panel=_HARDWARE,
+    ),
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="ENGINE",
+        parser=partial(parsing.one_of, ENGINES, "engine", "--engine"),
+        help="Serving engine.",
+        rich_help_panel=_ENGINE,
+    ),
+]
+EngineBuild = Annotated[
+    str,
+    typer.Option(
+        "--engine-build",
+        metavar="BUILD",
+        help="Build whose rules are applied.",
+        rich_help_panel=_ENGINE,
+    ),
+]
+KvType = Annotated[
+    str,
+    typer.Option(
+        "--kv-type",
+        metavar="TYPE",
+        parser=partial(parsing.one_of, KV_TYPES, "K/V type", "--kv-type"),
+        help="Type of the K and V cache.",
+        rich_help_panel=_ENGINE,
+    ),
+]
+Ubatch = Annotated[
+    int,
+    typer.Option(
+        "--ubatch",
+        metavar="TOKENS",
+        parser=partial(parsing.tokens, "--ubatch"),
+        help="llama.cpp physical batch, tokens.",
+        rich_help_panel=_ENGINE,
+    ),
+]
+Pool = Annotated[
+    int | None,
+    typer.Option(
+        "--context",
+        "-c",
+        metavar="TOKENS",
+        parser=partial(parsing.tokens, "--context"),
+        help="llama.cpp `-c`: the pool of all slots, tokens; None is the model's full window.",
+        show_default=False,
+        rich_help_panel=_ENGINE,
+    ),
+]
+Slots = Annotated[
+    int,
+    typer.Option(
+        "--slots",
+        metavar="N",
+        parser=partial(parsing.count, "--slots"),
+        help="llama.cpp `-np`: private windows the pool is divided into.",
+        rich_help_panel=_ENGINE,
+    ),
+]
+FlashAttention = Annotated[
+    bool,
+    typer.Option(
+        "--flash-attention",
+        metavar="on|off",
+        parser=partial(parsing.switch, "--flash-attention"),
+        help="llama.cpp `-fa`: whether the fused attention kernel is used.",
+        show_default="on",
+        rich_help_panel=_ENGINE,
+    ),
+]
+SwaFull = Annotated[
+    bool,
+    typer.Option(
+        "--swa-full",
+        help="llama.cpp `--swa-full`: sliding-window layers keep the whole context.",
+        rich_help_panel=_ENGINE,
+    ),
+]
+Method = Annotated[
+    str,
+    typer.Option(
+        "--method",
+        metavar="true|nominal",
+        parser=partial(parsing.one_of, METHODS, "method", "--method"),
+        help="True bytes, or nominal bits as the public requirements pages count.",
+        rich_help_panel=_ASKED,
+    ),
+]
+CatalogFolders = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--catalog",
+        metavar="DIR",
+        envvar="PLANNER_CATALOG",
+        help="Folder or TOML file laid over the shipped catalogs; later ones win.",
+        show_default=False,
+        rich_help_panel=_OUTPUT,
+    ),
+]
+TimeLimit = Annotated[
+    float,
+    typer.Option(
+        "--time-limit",
+        metavar="SECONDS",
+        parser=partial(parsing.seconds, "--time-limit"),
+        help="Deterministic seconds the solver may take.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print JSON in base units instead of a report.", rich_help_panel=_OUTPUT
+    ),
+]
+Plain = Annotated[
+    bool,
+    typer.Option(
+        "--plain", help="No colour and no lines, as when piped.", rich_help_panel=_OUTPUT
+    ),
+]
+OutputFile = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        metavar="FILE",
+        help="Also write the answer as JSON to a new file.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+OutputFolder = Annotated[
+    Path,
+    typer.Option(
+        "-o", metavar="DIR", help="Folder the files are written to.", rich_help_panel=_OUTPUT
+    ),
+]
+Hosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host",
+        metavar="NAME=ADDRESS",
+        help="Address of a machine of the plan; without it the scripts stay on loopback.",
+        show_default=False,
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Overwrite what -o names.", rich_help_panel=_OUTPUT),
+]

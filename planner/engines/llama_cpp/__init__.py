@@ -1,0 +1,1 @@
+"""llama.cpp: layer split over local and RPC devices."""

@@ -1,0 +1,1 @@
+"""How fast: terms of one step and their calibration."""

@@ -1,0 +1,131 @@
+"""What one decoded token reads in each slot of a network: weight bytes and cache bytes.
+
+A *slot* is a transformer or MTP block, in order, and last the output. Layer: performance.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from planner.model.architecture import Architecture, Attention, Latent, MixtureOfExperts
+from planner.model.weights import StoredTensor, Weights
+from planner.quantization.gguf_types import row_bytes
+
+FLOAT_TYPES = frozenset({"F32", "F16", "BF16"})
+_REMEMBERED = 64
+
+
+class Slot(NamedTuple):
+    """One slot's weights, by who reads them."""
+
+    float_bytes: int
+    """16- and 32-bit weights every token reads, bytes."""
+    quantized_bytes: int
+    """Quantized weights every token reads, bytes."""
+    expert_float_bytes: int
+    """16- and 32-bit weights of all routed experts, bytes."""
+    expert_quantized_bytes: int
+    expert_share: float
+    """Routed experts used per token over all; 1 where there are none."""
+    float_elements: float
+    """16- and 32-bit weights one token is multiplied with."""
+    quantized_elements: float
+    attention: Attention | None
+    """None for the output and for MTP blocks, which are not run."""
+
+    def bytes_read(self, tokens: int) -> tuple[float, float]:
+        """Float and quantized bytes a pass over `tokens` tokens of one sequence reads.
+
+        Experts: 1 - (1 - share)^tokens of them are wanted by at least one token.
+        """
+        wanted = 1 - (1 - self.expert_share) ** tokens
+        return (
+            self.float_bytes + wanted * self.expert_float_bytes,
+            self.quantized_bytes + wanted * self.expert_quantized_bytes,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traffic:
+    """All slots of one network with one set of weights; compared by identity."""
+
+    slots: tuple[Slot, ...]
+    mixture: bool
+    """Whether any layer that runs has routed experts."""
+
+
+_known: dict[tuple[int, int], tuple[Architecture, Weights, Traffic]] = {}
+
+
+def traffic_of(architecture: Architecture, weights: Weights) -> Traffic:
+    """The traffic of each slot, remembered by the identity of both values.
+
+    Attention, norms, router, shared experts and dense networks are read whole, routed experts
+    by used / experts. The token embedding is one row, unless the output is tied to it.
+    """
+    key = (id(architecture), id(weights))
+    entry = _known.get(key)
+    if entry is None:
+        if len(_known) >= _REMEMBERED:
+            _known.clear()
+        entry = _known[key] = (architecture, weights, _traffic(architecture, weights))
+    return entry[2]
+
+
+def _traffic(architecture: Architecture, weights: Weights) -> Traffic:
+    layers = architecture.layers
+    held: list[list[StoredTensor]] = [[] for _ in range(len(layers) + 1)]
+    for tensor in weights.tensors:
+        if tensor.component == "embedding" and not architecture.tied:
+            continue
+        held[len(layers) if tensor.block is None else tensor.block].append(tensor)
+    slots = []
+    for number, layer in enumerate(layers):
+        if layer.mtp:
+            slots.append(_slot([], 1.0, None))
+            continue
+        share = 1.0
+        if isinstance(layer.feed_forward, MixtureOfExperts):
+            share = layer.feed_forward.used / layer.feed_forward.experts
+        slots.append(_slot(held[number], share, layer.attention))
+    slots.append(_slot(held[-1], 1.0, None))
+    mixture = any(isinstance(x.feed_forward, MixtureOfExperts) for x in layers if not x.mtp)
+    return Traffic(tuple(slots), mixture)
+
+
+def _slot(tensors: list[StoredTensor], expert_share: float, attention: Attention | None) -> Slot:
+    sizes = dict.fromkeys(((False, False), (False, True), (True, False), (True, True)), 0)
+    elements = {True: 0.0, False: 0.0}
+    for tensor in tensors:
+        is_float, is_expert = tensor.type in FLOAT_TYPES, tensor.component == "experts"
+        sizes[is_float, is_expert] += tensor.bytes
+        if len(tensor.shape) > 1:
+            elements[is_float] += math.prod(tensor.shape) * (expert_share if is_expert else 1)
+    return Slot(
+        float_bytes=sizes[True, False],
+        quantized_bytes=sizes[False, False],
+        expert_float_bytes=sizes[True, True],
+        expert_quantized_bytes=sizes[False, True],
+        expert_share=expert_share,
+        float_elements=elements[True],
+        quantized_elements=elements[False],
+        attention=attention,
+    )
+
+
+def cache_read(attention: Attention, depth: int, kv_type: str) -> tuple[float, float]:
+    """Cache bytes read and FLOP done by attention over `depth` tokens, for one new token.
+
+    Grouped: 2 * kv_heads * head_dim elements and 4 * heads * head_dim FLOP per token, over at
+    most the window. Latent, absorbed: kv_rank + rope_dim elements and
+    2 * heads * (2 * kv_rank + rope_dim) FLOP per token.
+    """
+    if isinstance(attention, Latent):
+        row = row_bytes(kv_type, attention.kv_rank + attention.rope_dim)
+        flops = 2 * attention.heads * (2 * attention.kv_rank + attention.rope_dim)
+        return float(depth * row), float(depth * flops)
+    seen = depth if attention.window is None else min(depth, attention.window)
+    row = 2 * row_bytes(kv_type, attention.kv_heads * attention.head_dim)
+    return float(seen * row), float(seen * 4 * attention.heads * attention.head_dim)

@@ -1,0 +1,1 @@
+"""Block sizes of storage types and the quantizer's per-tensor rules."""

@@ -1,0 +1,182 @@
+"""The head of a report: what was asked, the answer in one line, three choices side by side."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+
+from planner.plan import Body, ModelSummary, Performance, Plan
+from planner.report import words
+from planner.report.blocks import Block, Cell, Column, Grid, Heading, Line, line
+from planner.request import PlanRequest
+from planner.units import usd
+
+
+def question(model: ModelSummary, engine: str) -> Line:
+    """Model, quantization, context, users and engine in one line."""
+    return line(
+        Cell(model.name, "strong"),
+        f" {model.quant}, {words.tokens(model.context)} tokens for "
+        f"{words.plural(model.concurrency, 'user')}, {engine}",
+        Cell(
+            f"  ({words.parameters(model.parameters)} parameters, "
+            f"{words.parameters(model.active_parameters)} active)",
+            "dim",
+        ),
+    )
+
+
+def headline(plan: Plan) -> Line:
+    """Cluster, price, what is left, verdict and speed."""
+    speed = plan.performance[0] if plan.performance else None
+    parts: list[str | Cell] = [
+        "Cheapest: " if plan.solver.status != "feasible" else "Best found so far: ",
+        Cell(words.cluster(plan.cluster), "strong"),
+        ", ",
+        Cell(_price_in_question(plan, plan.request), "strong"),
+        _left(plan, plan.request),
+        ", ",
+        words.verdict(plan.verdict),
+    ]
+    if speed is not None:
+        parts += [f", {words.span(speed.tokens_per_second)} tok/s"]
+    return line(*parts)
+
+
+def _price_in_question(body: Body, request: PlanRequest) -> str:
+    if request.budget_per_hour is not None or body.cost.purchase_usd is None:
+        return words.hourly(body.cost.hourly_usd)
+    return usd(body.cost.purchase_usd)
+
+
+def _left(body: Body, request: PlanRequest) -> str:
+    remaining = body.cost.remaining_usd
+    if remaining is None:
+        return ""
+    if request.budget_per_hour is not None:
+        left, budget = words.hourly(remaining), words.hourly(float(request.budget_per_hour))
+    elif request.budget is not None:
+        left, budget = usd(remaining), usd(float(request.budget))
+    else:
+        return ""
+    return f" ({left} left of {budget})"
+
+
+def choices(plan: Plan) -> list[Block]:
+    """Cheapest, best value and fastest side by side; equal ones share a column."""
+    named = (
+        ("cheapest", plan.choices.cheapest),
+        ("best value", plan.choices.best_value),
+        ("fastest", plan.choices.fastest),
+    )
+    columns: list[tuple[str, Body]] = []
+    for name, body in named:
+        if body is None:
+            continue
+        same = [i for i, (_, other) in enumerate(columns) if _same(other, body)]
+        if same:
+            columns[same[0]] = (f"{columns[same[0]][0]}, {name}", columns[same[0]][1])
+        else:
+            columns.append((name, body))
+    if not columns:
+        return []
+    missing = [name for name, body in named if body is None]
+    note = f"no {' or '.join(missing)}: prices are missing" if missing else ""
+    titles = (Column(""), *(Column(title) for title, _ in columns))
+    rows = _choice_rows([body for _, body in columns], plan.request)
+    return [Heading("Choices", note), Grid(titles, rows)]
+
+
+def _same(one: Body, other: Body) -> bool:
+    return one.cluster == other.cluster and one.cost == other.cost and one.layout == other.layout
+
+
+def _choice_rows(bodies: Sequence[Body], request: PlanRequest) -> tuple[tuple[Cell, ...], ...]:
+    rows: list[tuple[str, list[Cell]]] = [
+        ("cluster", [Cell(words.cluster(body.cluster), "strong") for body in bodies]),
+        ("devices", [Cell(words.devices(body.cluster)) for body in bodies]),
+        ("price", [_price(body) for body in bodies]),
+        ("rent", [Cell(words.hourly(body.cost.hourly_usd)) for body in bodies]),
+        ("left of the budget", [_remaining(body, request) for body in bodies]),
+    ]
+    for index, speed in enumerate(bodies[0].performance):
+        depth = f"tok/s at {words.tokens(speed.depth)}"
+        rows.append((depth, [_speed(body.performance, index) for body in bodies]))
+        if request.concurrency > 1:
+            rows.append(("- each user", [_user(body.performance, index) for body in bodies]))
+    rows += [
+        ("tok/s per $10,000", [_value(body) for body in bodies]),
+        ("power, rack", [_power(body) for body in bodies]),
+        ("memory", [_memory(body) for body in bodies]),
+    ]
+    return tuple(
+        (Cell(label, "dim"), *cells)
+        for label, cells in rows
+        if any(cell.text != words.NONE for cell in cells)
+    )
+
+
+def _price(body: Body) -> Cell:
+    cost = body.cost
+    text = words.money(cost.purchase_usd)
+    if cost.purchase_low_usd is not None and cost.purchase_high_usd is not None:
+        text += f" ({usd(cost.purchase_low_usd)}-{usd(cost.purchase_high_usd)})"
+    return Cell(text)
+
+
+def _remaining(body: Body, request: PlanRequest) -> Cell:
+    if body.cost.remaining_usd is None:
+        return Cell(words.NONE)
+    per_hour = request.budget_per_hour is not None
+    return Cell((words.hourly if per_hour else words.money)(body.cost.remaining_usd))
+
+
+def _speed(performance: Sequence[Performance], index: int) -> Cell:
+    if index >= len(performance):
+        return Cell(words.NONE)
+    return Cell(words.span(performance[index].tokens_per_second))
+
+
+def _user(performance: Sequence[Performance], index: int) -> Cell:
+    if index >= len(performance):
+        return Cell(words.NONE)
+    return Cell(words.span(performance[index].tokens_per_second_per_user), "dim")
+
+
+def _value(body: Body) -> Cell:
+    if not body.performance or not body.cost.purchase_usd:
+        return Cell(words.NONE)
+    per_dollar = body.performance[0].tokens_per_second.best / body.cost.purchase_usd
+    return Cell(f"{per_dollar * 10_000:.2f}")
+
+
+def _power(body: Body) -> Cell:
+    power, units = body.cost.power_w, body.cost.rack_units
+    parts = [] if power is None else [words.power(power)]
+    parts += [] if units is None else [f"{units:g} U"]
+    return Cell(", ".join(parts) or words.NONE)
+
+
+def _memory(body: Body) -> Cell:
+    device = words.tightest(body)
+    spare = "" if device is None else f", {words.mib(device.headroom_bytes)} MiB spare"
+    cell = words.verdict(body.verdict)
+    return Cell(cell.text + spare, cell.tone)
+
+
+def price_sources(body: Body, today: datetime.date) -> list[Block]:
+    """Per node type: price each, its range, who says so and how long ago."""
+    blocks: list[Block] = []
+    for node in body.cluster:
+        each = usd(node.purchase_usd) if node.purchase_usd else words.hourly(node.hourly_usd)
+        blocks.append(
+            line(
+                Cell(f"{node.node_type}: {each} each, {node.price_source} (", "dim"),
+                words.age(node.price_date, today),
+                Cell(")", "dim"),
+            )
+        )
+    if body.cost.network is not None:
+        network = f"{body.cost.network}: {usd(body.cost.network_usd)}, in the price"
+        blocks.append(line(Cell(network, "dim")))
+    return blocks

@@ -1,0 +1,143 @@
+"""Around the answer: what the room still buys, the next step up, rent, prices, the download."""
+
+from __future__ import annotations
+
+from planner.plan import Alternative, Download, Excluded, NextQuantization, Plan, Sensitivity
+from planner.report import words
+from planner.report.blocks import Block, Cell, Column, Grid, Heading, Pairs, row
+from planner.units import GB, usd
+from planner.values import Range
+
+_HOURS_PER_YEAR = 8766
+_NAMES_SHOWN = 4
+
+
+def outlook(plan: Plan) -> list[Block]:
+    """One line each: room, next quantization, rent, price cases, file."""
+    rows: list[tuple[str, Cell]] = []
+    if plan.headroom is not None:
+        room = (
+            f"{words.tokens(plan.headroom.context)} tokens per user, or "
+            f"{words.plural(plan.headroom.concurrency, 'user')} of "
+            f"{words.tokens(plan.model.context)} tokens"
+        )
+        rows.append(("the spare memory buys", Cell(room)))
+    if plan.next_quantization is not None:
+        rows.append(("next quantization up", _next(plan.next_quantization, plan)))
+    if plan.rent_usd_per_hour is not None:
+        rows.append(("renting the same", _rent(plan.rent_usd_per_hour, plan.cost.purchase_usd)))
+    rows += [(f"at {entry.level} prices", _at_prices(entry)) for entry in plan.sensitivity]
+    if plan.download is not None:
+        rows.append(("file to fetch", _download(plan.download)))
+    return [Heading("Around it"), Pairs(tuple(rows))] if rows else []
+
+
+def _next(following: NextQuantization, plan: Plan) -> Cell:
+    size = f"{following.quant} ({following.file_bytes / GB:,.1f} GB file): "
+    if following.cost_usd is None:
+        return Cell(size + "no plan within these limits")
+    rented = plan.request.budget_per_hour is not None
+    now = plan.cost.hourly_usd if rented else plan.cost.purchase_usd
+    price = words.hourly(following.cost_usd) if rented else usd(following.cost_usd)
+    if now is None:
+        return Cell(size + price)
+    if following.cost_usd <= now:
+        return Cell(f"{size}{price}, no more than this plan", "good")
+    more = following.cost_usd - now
+    return Cell(f"{size}{price}, {words.hourly(more) if rented else usd(more)} more")
+
+
+def _rent(rent: Range, purchase: float | None) -> Cell:
+    low, high = sorted((rent.low, rent.high))
+    text = (
+        words.hourly(rent.best) if low == high else f"{words.hourly(low)} to {words.hourly(high)}"
+    )
+    if purchase and rent.best > 0:
+        hours = purchase / rent.best
+        text += (
+            f"; at {words.hourly(rent.best)} the purchase price is spent after "
+            f"{hours:,.0f} h ({hours / _HOURS_PER_YEAR:.1f} years around the clock)"
+        )
+    return Cell(text)
+
+
+def _at_prices(entry: Sensitivity) -> Cell:
+    if entry.cluster is None:
+        return Cell("nothing fits the budget any more", "warn")
+    price = "" if entry.cost_usd is None else f", {usd(entry.cost_usd)}"
+    if entry.changed:
+        return Cell(f"another choice: {entry.cluster}{price}", "warn")
+    return Cell(f"the same choice{price}")
+
+
+def _download(download: Download) -> Cell:
+    source = download.repository or "no repository known; make it with llama-quantize"
+    shards = "" if download.shards is None else f" in {words.plural(download.shards, 'file')}"
+    text = (
+        f"{download.quant}, {download.bytes / GB:,.2f} GB{shards}, {source}; "
+        f"head node needs {download.disk_bytes / GB:,.0f} GB of disk"
+    )
+    if download.load_seconds is not None:
+        text += (
+            f"; sending the weights over the network takes {words.seconds(download.load_seconds)}"
+        )
+    return Cell(text)
+
+
+def alternatives(plan: Plan) -> list[Block]:
+    """Different ways to do it and what each trades."""
+    if not plan.alternatives:
+        return []
+    columns = (
+        Column("way"),
+        Column("cluster"),
+        Column("price", right=True),
+        Column("tok/s", right=True),
+        Column("trades"),
+    )
+    return [Heading("Other ways"), Grid(columns, tuple(map(_alternative, plan.alternatives)))]
+
+
+def _alternative(entry: Alternative) -> tuple[Cell, ...]:
+    body = entry.body
+    price = body.cost.purchase_usd
+    speed = words.span(body.performance[0].tokens_per_second) if body.performance else words.NONE
+    return row(
+        entry.name,
+        words.cluster(body.cluster),
+        words.hourly(body.cost.hourly_usd) if price is None else usd(price),
+        speed,
+        Cell(entry.trades, "dim"),
+    )
+
+
+def excluded(plan: Plan) -> list[Block]:
+    """Hardware that was not considered, why, and what leaving it out costs."""
+    if not plan.excluded:
+        return []
+    columns = (
+        Column("reason"),
+        Column("nodes"),
+        Column("would save", right=True),
+        Column("let in by"),
+    )
+    rows = tuple(map(_excluded, plan.excluded))
+    return [Heading("Not considered"), Grid(columns, rows)]
+
+
+def _excluded(entry: Excluded) -> tuple[Cell, ...]:
+    names = ", ".join(entry.nodes[:_NAMES_SHOWN])
+    more = len(entry.nodes) - _NAMES_SHOWN
+    if more > 0:
+        names += f" and {more} more"
+    saving = "unknown" if entry.saving_usd is None else usd(entry.saving_usd)
+    cheaper = bool(entry.saving_usd)
+    return row(
+        entry.reason,
+        Cell(names, "dim"),
+        Cell(
+            saving if cheaper or entry.saving_usd is None else "nothing",
+            "warn" if cheaper else "dim",
+        ),
+        Cell(entry.option or "", "dim"),
+    )

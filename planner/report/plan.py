@@ -1,0 +1,37 @@
+"""A whole plan as a report of at most about ninety lines, in the order a reader asks."""
+
+from __future__ import annotations
+
+import datetime
+
+from planner.plan import Infeasible, Outcome, Plan
+from planner.report import choices, infeasible, memory, outlook, proof, speed
+from planner.report.blocks import Block
+
+
+def render(outcome: Outcome, today: datetime.date) -> list[Block]:
+    """The report of `outcome`; ages of prices are counted to `today`."""
+    if isinstance(outcome, Infeasible):
+        return infeasible.render(outcome)
+    return _plan(outcome, today)
+
+
+def _plan(plan: Plan, today: datetime.date) -> list[Block]:
+    engine = f"{plan.engine.name} {plan.engine.build}"
+    return [
+        choices.question(plan.model, engine),
+        choices.headline(plan),
+        proof.proof(plan.solver),
+        *choices.choices(plan),
+        *choices.price_sources(plan, today),
+        *memory.memory(plan),
+        *memory.verdict(plan, plan.remedies),
+        *memory.settings(plan),
+        *speed.speed(plan, plan.model.concurrency),
+        *outlook.outlook(plan),
+        *outlook.alternatives(plan),
+        *outlook.excluded(plan),
+        *proof.notes(plan.warnings, plan.assumptions),
+        *proof.next_commands(plan),
+        proof.provenance(plan.planner_version, plan.catalog_digest),
+    ]

@@ -1,0 +1,67 @@
+"""PlanRequest: what was asked, nothing derived. Values only."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+from planner.values import Value
+
+KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
+
+
+class Stock(Value):
+    """How many nodes of one type can be had."""
+
+    node: str
+    count: int
+
+
+class PlanRequest(Value):
+    """One question to the planner, as typed; None means the documented default."""
+
+    model: str
+    """Model name, alias or published id."""
+    quant: str = "auto"
+    """Quantization, or `auto`."""
+    engine: Literal["llama.cpp"] = "llama.cpp"
+    """Serving engine."""
+    engine_build: str = "b11434"
+    """Build whose rules are applied."""
+    context: int | None = None
+    """Tokens one request may hold; None is the model's full window."""
+    concurrency: int = 1
+    """Simultaneous requests, each with its own context."""
+    budget: Decimal | None = None
+    """Most the hardware and its network may cost to buy, USD."""
+    budget_per_hour: Decimal | None = None
+    """Most the hardware may cost to rent, USD per hour."""
+    min_speed: float = 10.0
+    """Tokens per second each user gets at least at the workload's depth; 0 lifts it."""
+    input_tokens: int = 4000
+    """Prompt tokens of the workload."""
+    output_tokens: int = 1000
+    """Generated tokens of the workload."""
+    kv_type: KvType = "f16"
+    """Type of the K and V cache."""
+    ubatch: int = 512
+    """llama.cpp physical batch, tokens."""
+    stock: tuple[Stock, ...] = ()
+    """Limits on how many nodes of a type can be had."""
+    only: tuple[str, ...] = ()
+    """Nodes, GPUs or vendors the plan is made of; empty is all."""
+    exclude: tuple[str, ...] = ()
+    """Nodes, GPUs or vendors left out."""
+    used: bool = False
+    """Whether used hardware may be bought."""
+    mixed_families: bool = False
+    """Whether CUDA, ROCm and Metal devices may share a replica."""
+    max_nodes: int = 4
+    """Most machines of one replica; a linked pair counts as two."""
+    time_limit: float = 60.0
+    """Deterministic seconds the solver may take."""
+
+    @property
+    def depth(self) -> int:
+        """Tokens in the cache half-way through the workload's answer, where speed is judged."""
+        return self.input_tokens + self.output_tokens // 2

@@ -1,0 +1,1 @@
+"""The search for the cheapest, best-value and fastest plan, and its proof."""

@@ -1,0 +1,216 @@
+"""From a request and the catalogs to a `Problem`: units scaled, rounded against the plan."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from itertools import accumulate
+
+from planner import accounting
+from planner.catalog.load import Catalog
+from planner.catalog.schema import Gpu, Network, Node
+from planner.engines.llama_cpp import overheads
+from planner.performance import roofline
+from planner.request import PlanRequest
+from planner.solver import market
+from planner.solver.market import Market
+from planner.solver.partition import Placement
+from planner.solver.problem import MODES, MONEY_UNIT, Joint, Kind, Limits, Mode, Option, Problem
+from planner.subject import Subject, subject_of_request
+from planner.values import Range
+
+UNLIMITED_STOCK = 10_000
+_NANOSECONDS = 10**9
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Formulation:
+    """A problem with what it was made from, so that its answer can be written in full."""
+
+    request: PlanRequest
+    catalog: Catalog
+    subject: Subject
+    problem: Problem
+
+    def assigned(self, placement: Placement) -> tuple[accounting.Assigned, ...]:
+        """The devices of a placement under their catalog names, idle ones last in their node."""
+        numbers: dict[str, int] = {}
+        found: list[accounting.Assigned] = []
+        nodes = {device.node: device.option for device in placement.devices}
+        for node, option_index in sorted(nodes.items()):
+            option = self.problem.options[option_index]
+            numbers[option.name] = numbers.get(option.name, 0) + 1
+            held = [(d.first, d.stop) for d in placement.devices if d.node == node]
+            idle = [(0, 0)] * (option.gpus - len(held))
+            found.extend(
+                accounting.Assigned(
+                    node=option.name,
+                    number=numbers[option.name],
+                    index=index,
+                    first=first,
+                    stop=stop,
+                )
+                for index, (first, stop) in enumerate([*held, *idle])
+            )
+        return tuple(found)
+
+    def network(self, joint: Joint | None) -> Network | None:
+        """The network row of a joint."""
+        return None if joint is None else self.catalog.networks[joint.name]
+
+
+def formulate(
+    request: PlanRequest, catalog: Catalog, quant: str, view: Market | None = None
+) -> Formulation:
+    """The problem of `request` in quantization `quant`, on the market seen as `view`."""
+    view = view or Market()
+    subject = subject_of_request(request, catalog, quant)
+    options: list[Option] = []
+    kinds: dict[str, int] = {}
+    rows: list[Kind] = []
+    for node, gpu in market.considered(request, catalog):
+        reason = market.left_out(request, catalog, node, gpu)
+        if reason is not None and reason not in view.waived:
+            continue
+        quote = market.price(request, catalog, node, view.level)
+        if quote is None or accounting.capacity_of(gpu) is None:
+            continue
+        if gpu.name not in kinds:
+            kinds[gpu.name] = len(rows)
+            rows.append(kind_of(subject, gpu))
+        price = _money(getattr(quote, view.level), ROUND_CEILING)
+        options.append(_option(request, catalog, subject, node, gpu, kinds[gpu.name], price))
+    problem = Problem(
+        slots=subject.slots,
+        need_bytes=functools.partial(_need, subject),
+        padding=_padding(subject),
+        sizes=_sizes(subject),
+        kinds=tuple(rows),
+        options=tuple(options),
+        joints=tuple(_joint(catalog.networks[name]) for name in sorted(_networks(options))),
+        limits=_limits(request, subject),
+        rpc_pipelines=subject.build.rpc_pipelines,
+    )
+    return Formulation(request=request, catalog=catalog, subject=subject, problem=problem)
+
+
+def kind_of(subject: Subject, gpu: Gpu) -> Kind:
+    """One device model for this subject: room for the graph, and times of every slot."""
+    capacity = accounting.capacity_of(gpu)
+    assert capacity is not None
+    runtime = overheads.runtime(gpu, subject.architecture, subject.settings).bytes
+    times = accounting.slot_seconds(subject, gpu, subject.depth)
+    case = accounting.floor_case(subject, gpu)
+    return Kind(
+        gpu=gpu.name,
+        capacity=capacity.bytes - runtime - overheads.RESERVE,
+        padded=overheads.pads_rows(gpu),
+        head_bytes={
+            mode: accounting.head_bytes(
+                subject,
+                gpu,
+                devices=1 if mode == "single" else 2,
+                pipelined=mode == "pipelined",
+            )
+            for mode in MODES
+        },
+        best=_sums(time.best for time in times),
+        floor=_sums(getattr(time, case) for time in times),
+    )
+
+
+def _need(subject: Subject, first: int, stop: int, mode: Mode) -> int:
+    devices = 1 if mode == "single" else 2
+    return sum(subject.memory.device(first, stop, devices=devices, pipelined=mode == "pipelined"))
+
+
+def _sums(seconds: object) -> tuple[int, ...]:
+    assert hasattr(seconds, "__iter__")
+    return (0, *accumulate(nanoseconds(value) for value in seconds))
+
+
+def nanoseconds(seconds: float) -> int:
+    """Whole nanoseconds, rounded up."""
+    return math.ceil(seconds * _NANOSECONDS)
+
+
+def _padding(subject: Subject) -> tuple[int, ...]:
+    return tuple(subject.memory.cuda_padding(0, stop) for stop in range(subject.slots + 1))
+
+
+def _sizes(subject: Subject) -> tuple[int, ...]:
+    weights, cache = subject.memory.weight_bytes_per_slot, subject.memory.kv_bytes_per_slot
+    return tuple(a + b for a, b in zip(weights, cache, strict=True))
+
+
+def _option(
+    request: PlanRequest,
+    catalog: Catalog,
+    subject: Subject,
+    node: Node,
+    gpu: Gpu,
+    kind: int,
+    price: int,
+) -> Option:
+    hop = accounting.inner_hop(catalog, node)
+    floor = "best" if node.machines > 1 else accounting.floor_case(subject, gpu)
+    stock = {stock.node: stock.count for stock in request.stock}
+    return Option(
+        name=node.name,
+        kind=kind,
+        gpus=node.gpus,
+        machines=node.machines,
+        price=price,
+        family=gpu.family,
+        networks=node.networks,
+        adapters=tuple(_adapters(catalog.networks[name], node) for name in node.networks),
+        inner_best=nanoseconds(hop.best),
+        inner_floor=nanoseconds(getattr(hop, floor)),
+        stock=stock.get(node.name, UNLIMITED_STOCK),
+    )
+
+
+def _adapters(network: Network, node: Node) -> int:
+    built_in = network.name in node.built_in_networks
+    each = network.cable if built_in else network.cable + network.adapter
+    return _money(each, ROUND_CEILING) * node.machines
+
+
+def _networks(options: list[Option]) -> set[str]:
+    return {name for option in options for name in option.networks}
+
+
+def _joint(network: Network) -> Joint:
+    hop: Range = roofline.network_hop(network)
+    return Joint(
+        name=network.name,
+        best=nanoseconds(hop.best),
+        floor=nanoseconds(hop.best),
+        switch=_money(network.switch, ROUND_CEILING),
+        direct=network.direct,
+        ports=network.ports,
+    )
+
+
+def _limits(request: PlanRequest, subject: Subject) -> Limits:
+    budget = request.budget if request.budget is not None else request.budget_per_hour
+    return Limits(
+        budget=None if budget is None else _money(budget, ROUND_FLOOR),
+        floor=floor_limit(request.min_speed, subject.concurrency),
+        machines=request.max_nodes,
+        devices=subject.build.max_devices,
+        mixed_families=request.mixed_families,
+    )
+
+
+def floor_limit(min_speed: float, concurrency: int) -> int | None:
+    """Most nanoseconds one token may take so that every user gets `min_speed` tokens/s."""
+    if min_speed <= 0:
+        return None
+    return math.floor(_NANOSECONDS / (min_speed * concurrency))
+
+
+def _money(amount: Decimal, rounding: str) -> int:
+    return int((amount * MONEY_UNIT).to_integral_value(rounding=rounding))

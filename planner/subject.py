@@ -1,0 +1,192 @@
+"""What is being planned: one model in one quantization under one engine's settings.
+
+Between the engines and everything that counts: built once from a request and the catalogs, then
+only read. Bytes and tokens.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from planner.catalog.load import Catalog
+from planner.catalog.schema import EngineBuild, ModelRow, Quantization
+from planner.engines.llama_cpp import rules
+from planner.engines.llama_cpp.memory import Settings, SplitMemory
+from planner.engines.llama_cpp.settings import CELL_PADDING, padded
+from planner.errors import EngineError, RequestError
+from planner.model.architecture import Architecture
+from planner.model.huggingface import architecture_from_config
+from planner.model.weights import Weights, gguf_weights
+from planner.request import PlanRequest
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Subject:
+    """A model with its exact bytes and the engine's accounting of them."""
+
+    row: ModelRow
+    architecture: Architecture
+    quantization: Quantization
+    weights: Weights
+    settings: Settings
+    build: EngineBuild
+    memory: SplitMemory
+    depth: int
+    """Tokens in the cache where the workload's speed is judged."""
+
+    @property
+    def context(self) -> int:
+        """Tokens each request may hold, as the engine rounds it."""
+        return self.settings.cells()
+
+    @property
+    def concurrency(self) -> int:
+        """Simultaneous requests."""
+        return self.settings.slots
+
+    @property
+    def slots(self) -> int:
+        """Blocks, MTP blocks and the output."""
+        return self.memory.slots
+
+    def pipelined(self, devices: int, machines: int) -> bool:
+        """Whether `devices` devices on `machines` machines run pipelined in this build."""
+        return devices > 1 and (machines == 1 or self.build.rpc_pipelines)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """The settings of a subject that a question may vary."""
+
+    build: str
+    pool: int
+    """llama.cpp `-c`, tokens."""
+    slots: int
+    ubatch: int = 512
+    batch: int = 2048
+    flash_attention: bool = True
+    kv_type: str = "f16"
+    swa_full: bool = False
+    tensor_rules: bool = False
+    depth: int
+
+
+def window_of(catalog: Catalog, model: str) -> int:
+    """Tokens of a model's full window."""
+    return _architecture(catalog, catalog.model(model).name).context_length
+
+
+def request_context(request: PlanRequest, catalog: Catalog) -> int:
+    """Tokens per request: what was asked, or the model's full window.
+
+    Raises:
+        RequestError: fewer than one token, or more than the model was made for.
+    """
+    window = window_of(catalog, request.model)
+    context = window if request.context is None else request.context
+    if not 1 <= context <= window:
+        raise RequestError(
+            f"--context {context}: {catalog.model(request.model).name} takes 1 to {window:,} tokens",
+            hint=f"leave --context out for the full window, or give at most {window}",
+        )
+    return context
+
+
+def subject_of_request(request: PlanRequest, catalog: Catalog, quant: str) -> Subject:
+    """The subject a solve request is about, in quantization `quant`.
+
+    The pool is the context rounded up to the engine's step, times the concurrency.
+    """
+    if request.concurrency < 1:
+        raise RequestError(
+            f"--concurrency {request.concurrency}: at least one request is served",
+            hint="give the number of simultaneous requests, e.g. --concurrency 8",
+        )
+    context = request_context(request, catalog)
+    return subject(
+        catalog,
+        request.model,
+        quant,
+        Shape(
+            build=request.engine_build,
+            pool=padded(context, CELL_PADDING) * request.concurrency,
+            slots=request.concurrency,
+            ubatch=request.ubatch,
+            kv_type=request.kv_type,
+            depth=min(request.depth, context),
+        ),
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _subject(catalog_key: _ByDigest, model: str, quant: str, shape: Shape) -> Subject:
+    catalog = catalog_key.catalog
+    row = catalog.model(model)
+    quantization = catalog.quantization(quant)
+    if quantization.kind != "gguf":
+        raise EngineError(
+            f"llama.cpp cannot load {quantization.name}: it is a checkpoint format",
+            hint="take a GGUF quantization, e.g. --quant Q4_K_M",
+        )
+    build = catalog.engine_build(shape.build)
+    architecture = _architecture(catalog, row.name)
+    settings = Settings(
+        context=shape.pool,
+        slots=shape.slots,
+        ubatch=shape.ubatch,
+        batch=max(shape.batch, shape.ubatch),
+        flash_attention=shape.flash_attention,
+        key_type=shape.kv_type,
+        value_type=shape.kv_type,
+        swa_full=shape.swa_full,
+        tensor_rules=shape.tensor_rules,
+        rpc_pipelines=build.rpc_pipelines,
+        mtp_has_kv=build.mtp_has_kv,
+    )
+    refused = rules.illegal(architecture, settings, devices=1)
+    if refused:
+        raise EngineError(f"llama.cpp {build.name}: {refused[0]}", hint="change that setting")
+    weights = gguf_weights(architecture, quantization.name, quantization.imatrix)
+    return Subject(
+        row=row,
+        architecture=architecture,
+        quantization=quantization,
+        weights=weights,
+        settings=settings,
+        build=build,
+        memory=SplitMemory(architecture, weights, settings),
+        depth=shape.depth,
+    )
+
+
+@dataclass(frozen=True)
+class _ByDigest:
+    """A catalog that is compared by its content."""
+
+    catalog: Catalog
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByDigest) and self.catalog.digest == other.catalog.digest
+
+    def __hash__(self) -> int:
+        return hash(self.catalog.digest)
+
+
+def subject(catalog: Catalog, model: str, quant: str, shape: Shape) -> Subject:
+    """The subject for a model, a quantization and settings; remembered.
+
+    Raises:
+        UnknownName: of the model, the quantization or the engine build.
+        EngineError: the engine refuses the settings or cannot load the format.
+    """
+    return _subject(_ByDigest(catalog), model, quant, shape)
+
+
+@functools.lru_cache(maxsize=256)
+def _architecture_of(catalog_key: _ByDigest, name: str) -> Architecture:
+    return architecture_from_config(catalog_key.catalog.models[name].config)
+
+
+def _architecture(catalog: Catalog, name: str) -> Architecture:
+    return _architecture_of(_ByDigest(catalog), name)
