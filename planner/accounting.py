@@ -313,10 +313,8 @@ def prefill_of(
 ) -> Range:
     """Seconds to the first token of a prompt of `tokens` on an empty cache."""
     used = [device for device in split if device.stop > device.first]
-    stages = [
-        prefill.Stage(catalog.gpu(catalog.node(d.node).gpu), d.first, d.stop) for d in used
-    ]
-    hops = []
+    stages = [(catalog.gpu(catalog.node(d.node).gpu), d.first, d.stop) for d in used]
+    hops: list[Network | None] = []
     for before, device in zip(used, used[1:], strict=False):
         same = (before.node, before.number) == (device.node, device.number)
         node = catalog.node(device.node)
@@ -333,6 +331,7 @@ def prefill_of(
         tokens=tokens,
         ubatch=subject.settings.step_tokens,
         networks=hops,
+        flash_attention=subject.settings.flash_attention,
     )
 
 
@@ -353,8 +352,8 @@ def cluster_of(catalog: Catalog, counts: dict[str, int]) -> tuple[ClusterNode, .
     for name, count in counts.items():
         node = catalog.node(name)
         gpu = catalog.gpu(node.gpu)
-        price = prices.purchase(catalog, node)
-        rent = prices.hourly(catalog, node)
+        price = prices.purchase_quote(catalog, node)
+        rent = prices.hourly_quote(catalog, node)
         shown = price or rent
         found.append(
             ClusterNode(
@@ -388,15 +387,7 @@ def cost_of(
 ) -> Cost:
     """Money and power of the whole cluster; a sum is null where a part has no figure."""
     nodes = [(catalog.node(entry.node_type), entry.count) for entry in cluster]
-    joining = Decimal(0)
-    if network is not None:
-        machines = sum(node.machines * count for node, count in nodes)
-        without = sum(
-            node.machines * count
-            for node, count in nodes
-            if network.name not in node.built_in_networks
-        )
-        joining = cost.network_cost(network, machines, without)
+    joining = cost.joining_cost(network, nodes)
     purchase = {
         level: _sum([(getattr(entry, level), entry.count) for entry in cluster])
         for level in ("purchase_usd", "purchase_low_usd", "purchase_high_usd")

@@ -92,7 +92,7 @@ def cluster_cost(catalog: Catalog, nodes: Nodes, network: Network | None) -> Clu
     bounds = [(purchase_bounds(catalog, node), count) for node, count in nodes]
     rents = [(hourly(catalog, node), count) for node, count in nodes]
     known = [(bound, count) for bound, count in bounds if bound is not None]
-    rented = [(rent[1], count) for rent, count in rents if rent is not None]
+    rented = [(rent, count) for rent, count in rents if rent is not None]
     purchase = None
     if len(known) == len(bounds):
         low, mid, high = (
@@ -158,7 +158,7 @@ def rent_of(
         count = -(-devices // node.gpus)
         price = hourly(catalog, node)
         if price is not None and (max_nodes is None or count <= max_nodes):
-            offers.append(Offer(node=node, count=count, hourly=price[1] * count))
+            offers.append(Offer(node=node, count=count, hourly=price * count))
     return sorted(offers, key=lambda offer: (offer.hourly, offer.node.name))
 
 

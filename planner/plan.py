@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from planner.request import PlanRequest
+from planner.request import EvaluateRequest, PlanRequest
 from planner.values import Range, Value
 
 SCHEMA_VERSION = 1
@@ -57,6 +57,8 @@ class ClusterNode(Value):
     """Machines in one node of this type (2 for a linked pair)."""
     gpu: str
     gpus_per_node: int
+    family: str | None = None
+    """Software family of its devices (`cuda`, `rocm`, `metal`, ...); null where not noted."""
     purchase_usd: float | None
     purchase_low_usd: float | None
     purchase_high_usd: float | None
@@ -298,6 +300,21 @@ class Plan(Body):
     assumptions: tuple[str, ...]
     warnings: tuple[str, ...]
     next_commands: tuple[str, ...]
+    planner_version: str
+    catalog_digest: str
+
+
+class Evaluation(Body):
+    """A layout the user named, with the memory of every device."""
+
+    kind: Literal["evaluation"] = "evaluation"
+    schema_version: int = SCHEMA_VERSION
+    request: EvaluateRequest
+    model: ModelSummary
+    engine: Engine
+    remedies: tuple[Remedy, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     planner_version: str
     catalog_digest: str
 

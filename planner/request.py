@@ -29,7 +29,7 @@ class PlanRequest(Value):
     engine_build: str = "b11434"
     """Build whose rules are applied."""
     context: int | None = None
-    """Tokens one request may hold; None is the model's full window."""
+    """Tokens one request may hold; left out, the model's full window."""
     concurrency: int = 1
     """Simultaneous requests, each with its own context."""
     budget: Decimal | None = None
@@ -65,3 +65,41 @@ class PlanRequest(Value):
     def depth(self) -> int:
         """Tokens in the cache half-way through the workload's answer, where speed is judged."""
         return self.input_tokens + self.output_tokens // 2
+
+
+class NodeCount(Value):
+    """So many nodes of one type, side by side in the layout."""
+
+    node: str
+    count: int
+
+
+class EvaluateRequest(Value):
+    """A layout the user names: what does each device hold, and does it fit."""
+
+    model: str
+    """Model name, alias or published id."""
+    quant: str = "auto"
+    """Quantization, or `auto`."""
+    engine: Literal["llama.cpp"] = "llama.cpp"
+    """Serving engine."""
+    engine_build: str = "b11434"
+    """Build whose rules are applied."""
+    nodes: tuple[NodeCount, ...] = ()
+    """Nodes of the layout, in order."""
+    devices: int | None = None
+    """Unnamed devices instead of nodes: memory only, no capacity, no speed."""
+    split: tuple[int, ...] | None = None
+    """Slots per device: layers, MTP blocks and one for the output; left out, even."""
+    context: int | None = None
+    """llama.cpp `-c`: the pool of all slots, tokens; left out, the full window."""
+    slots: int = 1
+    """llama.cpp `-np`: private windows the pool is divided into."""
+    kv_type: KvType = "f16"
+    """Type of the K and V cache."""
+    ubatch: int = 512
+    """llama.cpp physical batch, tokens."""
+    flash_attention: bool = True
+    """llama.cpp `-fa`: whether the fused attention kernel is used."""
+    swa_full: bool = False
+    """llama.cpp `--swa-full`: sliding-window layers keep the whole context."""

@@ -93,10 +93,13 @@ def request_context(request: PlanRequest, catalog: Catalog) -> int:
     return context
 
 
-def subject_of_request(request: PlanRequest, catalog: Catalog, quant: str) -> Subject:
-    """The subject a solve request is about, in quantization `quant`.
+def shape_of_request(request: PlanRequest, catalog: Catalog) -> Shape:
+    """The settings a solve request is about.
 
     The pool is the context rounded up to the engine's step, times the concurrency.
+
+    Raises:
+        RequestError: a context or a concurrency out of range.
     """
     if request.concurrency < 1:
         raise RequestError(
@@ -104,19 +107,19 @@ def subject_of_request(request: PlanRequest, catalog: Catalog, quant: str) -> Su
             hint="give the number of simultaneous requests, e.g. --concurrency 8",
         )
     context = request_context(request, catalog)
-    return subject(
-        catalog,
-        request.model,
-        quant,
-        Shape(
-            build=request.engine_build,
-            pool=padded(context, CELL_PADDING) * request.concurrency,
-            slots=request.concurrency,
-            ubatch=request.ubatch,
-            kv_type=request.kv_type,
-            depth=min(request.depth, context),
-        ),
+    return Shape(
+        build=request.engine_build,
+        pool=padded(context, CELL_PADDING) * request.concurrency,
+        slots=request.concurrency,
+        ubatch=request.ubatch,
+        kv_type=request.kv_type,
+        depth=min(request.depth, context),
     )
+
+
+def subject_of_request(request: PlanRequest, catalog: Catalog, quant: str) -> Subject:
+    """The subject a solve request is about, in quantization `quant`."""
+    return subject(catalog, request.model, quant, shape_of_request(request, catalog))
 
 
 @functools.lru_cache(maxsize=256)

@@ -30,7 +30,12 @@ _PREFIX = {
     "Pi": 2**50,
 }
 _QUANTITY = re.compile(r"(\d[\d_]*(?:\.\d+)?)\s*([kKMGTP]?i?)(B|b|bit)(/s)?")
-_DURATION = {"us": Fraction(1, 10**6), "ms": Fraction(1, 1000), "s": Fraction(1), "h": Fraction(3600)}
+_DURATION = {
+    "us": Fraction(1, 10**6),
+    "ms": Fraction(1, 1000),
+    "s": Fraction(1),
+    "h": Fraction(3600),
+}
 
 
 def _parse(text: str, *, rate: bool) -> int:

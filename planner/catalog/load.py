@@ -177,8 +177,7 @@ def _read(path: Path, digest: Any) -> list[tuple[str, schema.Row]]:
                 f"{path}: unknown table '{table}'",
                 hint="tables are " + ", ".join(f"[[{name}]]" for name in TABLES),
             )
-        for entry in entries:
-            found.append((table, _row(path, table, entry)))
+        found.extend((table, _row(path, table, entry)) for entry in entries)
     return found
 
 

@@ -6,28 +6,61 @@ Text quantities of the TOML files become base units here (bytes, bytes/s, watts)
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from planner.errors import BadQuantity
 from planner.units import parse_rate, parse_size
 from planner.values import Value
 
 
 def _size(value: object) -> object:
-    return parse_size(value) if isinstance(value, str) else value
+    return _read(parse_size, value)
 
 
 def _rate(value: object) -> object:
-    return parse_rate(value) if isinstance(value, str) else value
+    return _read(parse_rate, value)
 
 
-Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
-Rate = Annotated[int, BeforeValidator(_rate), Field(gt=0)]
+def _read(parse: Callable[[str], int], value: object) -> object:
+    """`value` in base units; a bad quantity becomes a validation error, which names the field."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse(value)
+    except BadQuantity as error:
+        raise ValueError(f"{error.message}; {error.hint}") from error
+
+
+def _text_or_number(example: str) -> WithJsonSchema:
+    return WithJsonSchema(
+        {"anyOf": [{"type": "integer"}, {"type": "string", "examples": [example]}]},
+        mode="validation",
+    )
+
+
+Size = Annotated[int, BeforeValidator(_size), Field(gt=0), _text_or_number("80 GiB")]
+Share = Annotated[int, BeforeValidator(_size), Field(ge=0), _text_or_number("479 MiB")]
+Rate = Annotated[int, BeforeValidator(_rate), Field(gt=0), _text_or_number("900 GB/s")]
 Availability = Literal["new", "used", "withdrawn", "announced"]
 Family = Literal["cuda", "rocm", "metal", "sycl", "other"]
 SpeedClass = Literal["geforce", "hbm", "apple", "none"]
+MemoryKind = Literal[
+    "GDDR5",
+    "GDDR6",
+    "GDDR6X",
+    "GDDR7",
+    "HBM2",
+    "HBM2e",
+    "HBM3",
+    "HBM3e",
+    "HBM4",
+    "LPDDR5",
+    "LPDDR5X",
+]
 
 
 class Row(Value):
@@ -39,9 +72,15 @@ class Row(Value):
     """Where the facts of this row come from; `unverified` where nobody read them in a source."""
     checked: datetime.date
     """Day the source was read."""
-    sources: dict[str, str] = {}
+    sources: dict[str, str] = Field(default_factory=dict)
     """Field to source, for fields whose source is not the row's."""
     notes: str = ""
+
+    @property
+    def unverified(self) -> tuple[str, ...]:
+        """Fields nobody read in a source; `all` where the row itself has none."""
+        marked = [field for field, source in self.sources.items() if source == "unverified"]
+        return tuple(sorted(marked)) if self.source != "unverified" else ("all",)
 
 
 class MemorySetting(Value):
@@ -68,12 +107,19 @@ class Gpu(Row):
     nominal_memory: str
     """Capacity in the vendor's own words, e.g. `80 GB`."""
     usable_memory: Size | None = None
-    """Memory the driver reports, bytes; None where nobody has published it."""
-    reserved_memory: Size | None = None
-    """Memory the driver keeps on an idle device, bytes; None where unknown (then assumed)."""
+    """Memory the driver reports, with `setting` made where there is one, bytes.
+
+    None where nobody has published it.
+    """
+    reserved_memory: Share | None = None
+    """Memory the driver, or the system sharing it, keeps on an idle device, bytes.
+
+    None where unknown (then assumed).
+    """
     unified: bool = False
     """Whether device and host share one memory."""
     setting: MemorySetting | None = None
+    memory_kind: MemoryKind | None = None
     memory_bandwidth: Rate
     dense_fp16: float | None = None
     """Dense FP16/BF16 rate with FP32 accumulation, FLOP/s."""
@@ -83,12 +129,7 @@ class Gpu(Row):
     speed_class: SpeedClass = "none"
     """Calibration class of the local-inference speed model."""
     availability: Availability = "new"
-
-    @property
-    def unverified(self) -> tuple[str, ...]:
-        """Fields nobody read in a source."""
-        marked = [field for field, source in self.sources.items() if source == "unverified"]
-        return tuple(sorted(marked)) if self.source != "unverified" else ("all",)
+    """Whether the card itself can be bought new; a node has its own."""
 
 
 class Part(Value):
@@ -121,11 +162,12 @@ class Node(Row):
     built_in_networks: tuple[str, ...] = ()
     """Of these, the ones whose adapter is in the price."""
     parts: tuple[Part, ...] = ()
-    """What it is built from (kind `parts`)."""
+    """What it is built from; its price is then their sum and it has no price row."""
     power: float | None = None
     """At the wall under full load, W."""
     rack_units: float | None = None
     availability: Availability = "new"
+    """Whether the machine can be bought new; rented machines are `new`."""
 
 
 class Price(Row):
@@ -161,6 +203,8 @@ class Network(Row):
 
     bandwidth_per_direction: Rate
     """Per machine."""
+    achieved_per_direction: Rate | None = None
+    """What TCP reaches on it, where somebody measured; None where nobody has."""
     hop_low: float
     """Pessimist's time of one pipeline hop with llama.cpp RPC, seconds."""
     hop_best: float
@@ -174,7 +218,7 @@ class Network(Row):
     direct: int
     """Machines that can be joined without a switch."""
     ports: int
-    """Machines one switch joins."""
+    """Machines it joins at most: the ports of one switch, or `direct` where there is no switch."""
 
 
 class Quantization(Row):

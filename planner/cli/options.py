@@ -5,10 +5,11 @@ Imported for `--help`: typer and the standard library only.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -16,7 +17,20 @@ from planner.cli import parsing
 
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 ENGINES = ("llama.cpp",)
+SWITCH = ("on", "off")
 METHODS = ("true", "nominal")
+
+T = TypeVar("T")
+
+
+def _reads(read: Callable[[str, str], T], option: str) -> Callable[[str | T], T]:
+    """`read` for the values of `option`; a default has been read already."""
+
+    def parse(value: str | T) -> T:
+        return read(option, value) if isinstance(value, str) else value
+
+    return parse
+
 
 _ASKED = "What is asked"
 _MONEY = "Money"
@@ -24,9 +38,7 @@ _HARDWARE = "Hardware"
 _ENGINE = "Engine"
 _OUTPUT = "Output"
 
-Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="Model name, alias or published id.")
-]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model name, alias or published id.")]
 PlanFile = Annotated[
     Path, typer.Argument(metavar="PLAN.json", help="A plan written with -o, or - for stdin.")
 ]
@@ -43,10 +55,9 @@ Context = Annotated[
     int | None,
     typer.Option(
         "--context",
-        "-c",
         metavar="TOKENS",
-        parser=partial(parsing.tokens, "--context"),
-        help="Tokens one request may hold; None is the model's full window.",
+        parser=_reads(parsing.tokens, "--context"),
+        help="Tokens one request may hold; left out, the model's full window.",
         show_default=False,
         rich_help_panel=_ASKED,
     ),
@@ -56,7 +67,7 @@ Concurrency = Annotated[
     typer.Option(
         "--concurrency",
         metavar="N",
-        parser=partial(parsing.count, "--concurrency"),
+        parser=_reads(parsing.count, "--concurrency"),
         help="Simultaneous requests, each with its own context.",
         rich_help_panel=_ASKED,
     ),
@@ -66,7 +77,7 @@ MinSpeed = Annotated[
     typer.Option(
         "--min-speed",
         metavar="TOK/S",
-        parser=partial(parsing.speed, "--min-speed"),
+        parser=_reads(parsing.speed, "--min-speed"),
         help="Tokens per second each user gets at least at the workload's depth; 0 lifts it.",
         rich_help_panel=_ASKED,
     ),
@@ -76,7 +87,7 @@ InputTokens = Annotated[
     typer.Option(
         "--input",
         metavar="TOKENS",
-        parser=partial(parsing.tokens, "--input"),
+        parser=_reads(parsing.tokens, "--input"),
         help="Prompt tokens of the workload.",
         rich_help_panel=_ASKED,
     ),
@@ -86,7 +97,7 @@ OutputTokens = Annotated[
     typer.Option(
         "--output",
         metavar="TOKENS",
-        parser=partial(parsing.tokens, "--output"),
+        parser=_reads(parsing.tokens, "--output"),
         help="Generated tokens of the workload.",
         rich_help_panel=_ASKED,
     ),
@@ -96,7 +107,7 @@ Budget = Annotated[
     typer.Option(
         "--budget",
         metavar="USD",
-        parser=partial(parsing.dollars, "--budget"),
+        parser=_reads(parsing.dollars, "--budget"),
         help="Most the hardware and its network may cost to buy, USD.",
         rich_help_panel=_MONEY,
     ),
@@ -106,7 +117,7 @@ BudgetPerHour = Annotated[
     typer.Option(
         "--budget-per-hour",
         metavar="USD",
-        parser=partial(parsing.dollars, "--budget-per-hour"),
+        parser=_reads(parsing.dollars, "--budget-per-hour"),
         help="Most the hardware may cost to rent, USD per hour.",
         rich_help_panel=_MONEY,
     ),
@@ -143,9 +154,7 @@ Exclude = Annotated[
 ]
 Used = Annotated[
     bool,
-    typer.Option(
-        "--used", help="Whether used hardware may be bought.", rich_help_panel=_HARDWARE
-    ),
+    typer.Option("--used", help="Whether used hardware may be bought.", rich_help_panel=_HARDWARE),
 ]
 MixedFamilies = Annotated[
     bool,
@@ -160,7 +169,7 @@ MaxNodes = Annotated[
     typer.Option(
         "--max-nodes",
         metavar="N",
-        parser=partial(parsing.count, "--max-nodes"),
+        parser=_reads(parsing.count, "--max-nodes"),
         help="Most machines of one replica; a linked pair counts as two.",
         rich_help_panel=_HARDWARE,
     ),
@@ -180,18 +189,17 @@ Devices = Annotated[
     typer.Option(
         "--devices",
         metavar="N",
-        parser=partial(parsing.count, "--devices"),
+        parser=_reads(parsing.count, "--devices"),
         help="Unnamed devices instead of nodes: memory only, no capacity, no speed.",
         rich_help_panel=_HARDWARE,
     ),
 ]
 Split = Annotated[
-    tuple[int, ...] | None,
+    str | None,
     typer.Option(
         "--split",
         metavar="N,N,...",
-        parser=partial(parsing.counts, "--split"),
-        help="Slots per device: layers, MTP blocks and one for the output; None is even.",
+        help="Slots per device: layers, MTP blocks and one for the output; left out, even.",
         show_default=False,
         rich_help_panel=_HARDWARE,
     ),
@@ -201,7 +209,7 @@ Engine = Annotated[
     typer.Option(
         "--engine",
         metavar="ENGINE",
-        parser=partial(parsing.one_of, ENGINES, "engine", "--engine"),
+        parser=_reads(partial(parsing.one_of, ENGINES, "engine"), "--engine"),
         help="Serving engine.",
         rich_help_panel=_ENGINE,
     ),
@@ -220,7 +228,7 @@ KvType = Annotated[
     typer.Option(
         "--kv-type",
         metavar="TYPE",
-        parser=partial(parsing.one_of, KV_TYPES, "K/V type", "--kv-type"),
+        parser=_reads(partial(parsing.one_of, KV_TYPES, "K/V type"), "--kv-type"),
         help="Type of the K and V cache.",
         rich_help_panel=_ENGINE,
     ),
@@ -230,7 +238,7 @@ Ubatch = Annotated[
     typer.Option(
         "--ubatch",
         metavar="TOKENS",
-        parser=partial(parsing.tokens, "--ubatch"),
+        parser=_reads(parsing.tokens, "--ubatch"),
         help="llama.cpp physical batch, tokens.",
         rich_help_panel=_ENGINE,
     ),
@@ -241,8 +249,8 @@ Pool = Annotated[
         "--context",
         "-c",
         metavar="TOKENS",
-        parser=partial(parsing.tokens, "--context"),
-        help="llama.cpp `-c`: the pool of all slots, tokens; None is the model's full window.",
+        parser=_reads(parsing.tokens, "--context"),
+        help="llama.cpp `-c`: the pool of all slots, tokens; left out, the full window.",
         show_default=False,
         rich_help_panel=_ENGINE,
     ),
@@ -252,19 +260,18 @@ Slots = Annotated[
     typer.Option(
         "--slots",
         metavar="N",
-        parser=partial(parsing.count, "--slots"),
+        parser=_reads(parsing.count, "--slots"),
         help="llama.cpp `-np`: private windows the pool is divided into.",
         rich_help_panel=_ENGINE,
     ),
 ]
 FlashAttention = Annotated[
-    bool,
+    str,
     typer.Option(
         "--flash-attention",
         metavar="on|off",
-        parser=partial(parsing.switch, "--flash-attention"),
+        parser=_reads(partial(parsing.one_of, SWITCH, "setting"), "--flash-attention"),
         help="llama.cpp `-fa`: whether the fused attention kernel is used.",
-        show_default="on",
         rich_help_panel=_ENGINE,
     ),
 ]
@@ -281,7 +288,7 @@ Method = Annotated[
     typer.Option(
         "--method",
         metavar="true|nominal",
-        parser=partial(parsing.one_of, METHODS, "method", "--method"),
+        parser=_reads(partial(parsing.one_of, METHODS, "method"), "--method"),
         help="True bytes, or nominal bits as the public requirements pages count.",
         rich_help_panel=_ASKED,
     ),
@@ -302,7 +309,7 @@ TimeLimit = Annotated[
     typer.Option(
         "--time-limit",
         metavar="SECONDS",
-        parser=partial(parsing.seconds, "--time-limit"),
+        parser=_reads(parsing.seconds, "--time-limit"),
         help="Deterministic seconds the solver may take.",
         rich_help_panel=_OUTPUT,
     ),
@@ -315,9 +322,7 @@ Json = Annotated[
 ]
 Plain = Annotated[
     bool,
-    typer.Option(
-        "--plain", help="No colour and no lines, as when piped.", rich_help_panel=_OUTPUT
-    ),
+    typer.Option("--plain", help="No colour and no lines, as when piped.", rich_help_panel=_OUTPUT),
 ]
 OutputFile = Annotated[
     Path | None,

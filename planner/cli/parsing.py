@@ -84,11 +84,6 @@ def one_of(known: Sequence[str], kind: str, option: str, text: str) -> str:
     return text
 
 
-def switch(option: str, text: str) -> bool:
-    """`on` or `off`."""
-    return one_of(("on", "off"), "setting", option, text) == "on"
-
-
 def counts(option: str, text: str) -> tuple[int, ...]:
     """Whole numbers separated by commas, 0 allowed: `8,8,8,0`."""
     parts = text.split(",")

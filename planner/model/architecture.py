@@ -99,6 +99,8 @@ class Architecture(Value):
     """Whether the output projection is the token embedding."""
     layers: tuple[Layer, ...]
     """Transformer blocks in order, MTP blocks last."""
+    unconverted_mtp: tuple[Layer, ...] = ()
+    """MTP blocks of the checkpoint that GGUF converters leave out (DeepSeek V3)."""
     mtp_own_embedding: bool = False
     """Whether MTP blocks carry their own embedding and output head."""
     post_norms: bool = False

@@ -126,35 +126,38 @@ def slow_down(band: float, mixture: Cases | None) -> Cases:
     )
 
 
+def is_calibrated(architecture: Architecture, gpu: Gpu) -> bool:
+    """Whether runs like this were fitted: a dense network on a measured class."""
+    return not _has_experts(architecture) and is_measured(gpu)
+
+
 def calibration_of(architecture: Architecture, gpu: Gpu) -> str:
     """What a decode speed on `gpu` stands on, one line; starts `uncalibrated:` where on priors."""
-    row = device_class(gpu)
-    missing = []
-    if any(layer.feed_forward.kind == "moe" for layer in architecture.layers):
-        low, best, high = prior_cases("moe-decode")
+    row, measured = device_class(gpu), is_measured(gpu)
+    missing, priors = [], []
+    if _has_experts(architecture):
         missing.append("a mixture of experts")
-        mixture = f"; prior of {low:g} / {best:g} / {high:g} times the dense time"
-    else:
-        mixture = ""
-    if not is_measured(gpu):
+        low, best, high = prior_cases("moe-decode")
+        priors.append(f"prior of {low:g} / {best:g} / {high:g} times the dense time")
+    if not measured:
         missing.append(gpu.title)
     if gpu.dense_fp16 is None:
-        mixture += "; compute rate of the device assumed from its bandwidth"
+        priors.append("compute rate of the device assumed from its bandwidth")
     if not missing:
-        return f"llama.cpp, one stream: {row.basis}; {_errors(row)}"
-    band = f"prior of class '{row.name}'"
-    if is_measured(gpu):
-        band = f"dense on {row.title}: {_errors(row)}"
-    return f"uncalibrated: no fit for {' or '.join(missing)}; {band}{mixture}"
+        return "; ".join([f"llama.cpp, one stream: {row.basis}", _errors(row), *priors])
+    stands_on = f"dense on {row.title}: {_errors(row)}"
+    if not measured:
+        stands_on = f"prior of class '{row.name}', +-{rates_of(gpu).decode_band:.0%} assumed"
+    return "; ".join([f"uncalibrated: no fit for {' or '.join(missing)}", stands_on, *priors])
+
+
+def _has_experts(architecture: Architecture) -> bool:
+    return any(layer.feed_forward.kind == "moe" for layer in architecture.layers)
 
 
 def _errors(row: Calibration) -> str:
-    if row.decode_error_median is None:
-        return f"+-{row.decode_error_p90:.0%} assumed"
-    return (
-        f"error on a card left out {row.decode_error_median:.0%} median, "
-        f"{row.decode_error_p90:.0%} p90"
-    )
+    median = "" if row.decode_error_median is None else f"{row.decode_error_median:.0%} median, "
+    return f"error on a card left out of the fit {median}{row.decode_error_p90:.0%} p90"
 
 
 @functools.cache

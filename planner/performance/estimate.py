@@ -14,7 +14,7 @@ from planner.performance.calibration import Cases, calibration_of, rates_of
 from planner.performance.prefill import Stage, prefill_seconds
 from planner.performance.roofline import decode_factors, local_hop, network_hop, slot_parts
 from planner.performance.traffic import traffic_of
-from planner.plan import Performance, Term
+from planner.plan import Performance, Prefill, Term
 from planner.values import Range
 
 USABLE_SECONDS = 60.0
@@ -65,6 +65,22 @@ def performance_of(
     )
 
 
+def prefill_of(
+    architecture: Architecture,
+    weights: Weights,
+    stages: Sequence[Stage],
+    networks: Sequence[Network | None],
+    *,
+    tokens: int,
+    ubatch: int,
+) -> Prefill:
+    """Time to first token of a prompt of `tokens`, and whether anyone would wait for it."""
+    ttft = prefill_seconds(
+        architecture, weights, stages, tokens=tokens, ubatch=ubatch, networks=networks
+    )
+    return Prefill(tokens=tokens, ttft=ttft, usable=ttft.high <= USABLE_SECONDS)
+
+
 def _terms(
     architecture: Architecture,
     weights: Weights,
@@ -76,7 +92,10 @@ def _terms(
 ) -> tuple[Term, ...]:
     """What one token's time goes into, hops included only where there are any."""
     traffic = traffic_of(architecture, weights)
-    read, overhead, cache, output = [], [], [], []
+    read: list[Cases] = []
+    output: list[Cases] = []
+    overhead: list[Cases] = []
+    cache: list[Cases] = []
     for gpu, first, stop in stages:
         rates = rates_of(gpu)
         factors = decode_factors(traffic, rates)

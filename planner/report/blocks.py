@@ -26,6 +26,8 @@ class Column:
 
     title: str
     right: bool = False
+    keep: bool = False
+    """Never wrapped or cut: names to copy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from planner.report.blocks import Block, Bullets, Cell, Column, Grid, Heading, L
 
 _PARTS = ("weights", "KV", "compute", "runtime", "reserve")
 _NUMBERS = (*_PARTS, "total", "capacity", "spare MiB")
+_SHORT = (*_PARTS, "total", "of", "spare")
 
 
 def memory(body: Body) -> list[Block]:
@@ -24,12 +25,10 @@ def memory(body: Body) -> list[Block]:
 
 
 def _grid(body: Body, *, short: bool) -> Grid:
-    titles = [("of" if title == "capacity" else title) if short else title for title in _NUMBERS]
     columns = (
-        Column(""),
-        Column("device"),
+        Column("  device"),
         Column("layers"),
-        *(Column(title, right=True) for title in titles),
+        *(Column(title, right=True) for title in (_SHORT if short else _NUMBERS)),
     )
     tightest = words.tightest(body)
     names = _short_names(body.devices) if short else [device.id for device in body.devices]
@@ -49,7 +48,8 @@ def _short_names(devices: Sequence[Device]) -> list[str]:
         new = device.node not in machines
         if new:
             machines.append(device.node)
-        names.append(f"{machines.index(device.node) + 1 if new else ''}.{index}")
+        number = str(machines.index(device.node) + 1)
+        names.append(f"{number if new else ' ' * len(number)}.{index}")
     return names
 
 
@@ -58,8 +58,7 @@ def _device_row(device: Device, name: str, *, marked: bool) -> tuple[Cell, ...]:
     spare = device.headroom_bytes
     tone: Tone = "bad" if spare < 0 else "strong" if marked else "plain"
     return row(
-        Cell(">" if marked else "", tone),
-        Cell(name, tone),
+        Cell(f"{'>' if marked else ' '} {name}", tone),
         words.layers(device),
         *map(words.gib, _parts(budget)),
         Cell(words.gib(budget.total), "strong"),

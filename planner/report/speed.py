@@ -16,8 +16,9 @@ def speed(body: Body, concurrency: int) -> list[Block]:
     """Tokens per second by depth, calibration, the parts of one token, first tokens."""
     if not body.performance:
         return []
+    unit = "; tok/s of all users and of each" if concurrency > 1 else ""
     blocks: list[Block] = [
-        Heading("Speed", "low is the pessimist's case; depth is what the cache already holds"),
+        Heading("Speed", f"low is the pessimist's case; depth is what the cache holds{unit}"),
         _table(body.performance, concurrency),
     ]
     blocks += _calibration(body.performance)
@@ -27,9 +28,9 @@ def speed(body: Body, concurrency: int) -> list[Block]:
 
 def _table(performance: Sequence[Performance], concurrency: int) -> Grid:
     users = concurrency > 1
-    columns = [Column("depth, tokens", right=True), *_rates("tok/s")]
+    columns = [Column("depth, tokens", right=True), *_rates("all" if users else "tok/s")]
     if users:
-        columns += _rates("per user")
+        columns += _rates("each")
     columns.append(Column("per token", right=True))
     rows = []
     for entry in performance:

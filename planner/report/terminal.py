@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TextIO, assert_never
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -27,6 +27,7 @@ from planner.report.blocks import (
 )
 
 PLAIN_WIDTH = 100
+NARROWEST = 40
 WIDEST = 140
 """Paragraphs longer than this are hard to read, however wide the terminal."""
 _UNLIMITED = 10_000
@@ -47,50 +48,60 @@ def is_plain(file: TextIO, *, plain: bool) -> bool:
     return plain or not Console(file=file).is_terminal
 
 
-def text_console(file: TextIO, width: int | None = None) -> Console:
-    """A console that writes plain text: no colour, no box drawing.
+def print_blocks(blocks: Iterable[Block], file: TextIO, *, plain: bool) -> None:
+    """Draws `blocks` on `file`, plainly where asked or where it is no terminal.
 
-    `width` None is COLUMNS, or 100 without it.
+    Plain text is 100 columns wide, or COLUMNS; rich honours NO_COLOR, COLUMNS and TERM.
     """
-    columns = os.environ.get("COLUMNS", "")
-    default = int(columns) if columns.isascii() and columns.isdigit() else 0
-    return Console(
+    if is_plain(file, plain=plain):
+        file.write(plain_text(blocks, plain_width(os.environ.get("COLUMNS", ""))))
+        return
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    console.width = min(console.width, WIDEST)
+    draw(blocks, console, plain=False)
+
+
+def plain_width(columns: str) -> int:
+    """The width COLUMNS asks for, or 100 where it asks for nothing sensible."""
+    width = int(columns) if columns.isascii() and columns.isdigit() else 0
+    return width if width >= NARROWEST else PLAIN_WIDTH
+
+
+def plain_text(blocks: Iterable[Block], width: int = PLAIN_WIDTH) -> str:
+    """`blocks` as plain text of `width` columns, no line ending in a space."""
+    file = io.StringIO()
+    console = Console(
         file=file,
-        width=width or default or PLAIN_WIDTH,
+        width=width,
         color_system=None,
         force_terminal=False,
         highlight=False,
         markup=False,
         emoji=False,
     )
-
-
-def rich_console(file: TextIO) -> Console:
-    """A console for the terminal behind `file`; rich honours NO_COLOR, COLUMNS and TERM."""
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
-    console.width = min(console.width, WIDEST)
-    return console
-
-
-def print_blocks(blocks: Iterable[Block], file: TextIO, *, plain: bool) -> None:
-    """Draws `blocks` on `file`, plainly where asked or where it is no terminal."""
-    if is_plain(file, plain=plain):
-        draw(blocks, text_console(file), plain=True)
-    else:
-        draw(blocks, rich_console(file), plain=False)
-
-
-def plain_text(blocks: Iterable[Block], width: int = PLAIN_WIDTH) -> str:
-    """`blocks` as plain text of `width` columns, no line ending in a space."""
-    file = io.StringIO()
-    draw(blocks, text_console(file, width), plain=True)
-    return file.getvalue()
+    draw(blocks, console, plain=True)
+    return "".join(f"{drawn.rstrip()}\n" for drawn in file.getvalue().split("\n")[:-1])
 
 
 def draw(blocks: Iterable[Block], console: Console, *, plain: bool) -> None:
-    """Draws `blocks` one below the other."""
+    """Draws `blocks` one below the other; `plain` keeps tables free of box characters."""
     for block in blocks:
-        _draw(block, console, plain=plain)
+        match block:
+            case Heading():
+                console.line()
+                console.print(_heading(block))
+            case Line():
+                console.print(Text.assemble(*map(_text, block.cells)))
+            case Command():
+                console.print(_command(block), soft_wrap=True)
+            case Grid():
+                console.print(_table(block, console, plain=plain))
+            case Pairs():
+                console.print(_pairs(block))
+            case Bullets():
+                console.print(_bullets(block))
+            case _:
+                assert_never(block)
 
 
 def printable(text: str) -> str:
@@ -104,39 +115,9 @@ def _printable(char: str) -> str:
     return " " if char.isspace() else "\N{REPLACEMENT CHARACTER}"
 
 
-def _draw(block: Block, console: Console, *, plain: bool) -> None:
-    match block:
-        case Heading():
-            console.line()
-            _write(_heading(block), console, plain=plain)
-        case Line():
-            _write(Text.assemble(*map(_text, block.cells)), console, plain=plain)
-        case Command():
-            _write_unwrapped(block, console)
-        case Grid():
-            _write(_table(block, console, plain=plain), console, plain=plain)
-        case Pairs():
-            _write(_pairs(block), console, plain=plain)
-        case Bullets():
-            _write(_bullets(block), console, plain=plain)
-        case _:
-            assert_never(block)
-
-
-def _write(renderable: RenderableType, console: Console, *, plain: bool) -> None:
-    if not plain:
-        console.print(renderable)
-        return
-    with console.capture() as capture:
-        console.print(renderable)
-    for drawn in capture.get().splitlines():
-        console.file.write(drawn.rstrip() + "\n")
-
-
-def _write_unwrapped(command: Command, console: Console) -> None:
-    label = f"{command.label}  " if command.label else ""
-    text = Text.assemble(("  " + label, "dim"), (printable(command.text), "cyan"))
-    console.print(text, soft_wrap=True)
+def _command(command: Command) -> Text:
+    label = f"  {printable(command.label)}  " if command.label else "  "
+    return Text.assemble((label, "dim"), (printable(command.text), "cyan"))
 
 
 def _text(cell: Cell) -> Text:
@@ -159,8 +140,8 @@ def _table(grid: Grid, console: Console, *, plain: bool) -> Table:
         header_style="dim",
         border_style="dim",
     )
-    for column in grid.columns:
-        _add_column(table, column)
+    for index, column in enumerate(grid.columns):
+        _add_column(table, column, [cells[index] for cells in grid.rows])
     for cells in grid.rows:
         table.add_row(*map(_text, cells))
     unlimited = console.options.update(max_width=_UNLIMITED)
@@ -170,9 +151,16 @@ def _table(grid: Grid, console: Console, *, plain: bool) -> Table:
     return table
 
 
-def _add_column(table: Table, column: Column) -> None:
-    title = Text(printable(column.title)) if "\n" not in column.title else Text(column.title)
-    table.add_column(title, justify="right" if column.right else "left", vertical="top")
+def _add_column(table: Table, column: Column, cells: list[Cell]) -> None:
+    longest = max((_text(cell).cell_len for cell in cells), default=0)
+    table.add_column(
+        Text(printable(column.title)),
+        justify="right" if column.right else "left",
+        vertical="top",
+        no_wrap=column.keep,
+        min_width=longest if column.keep else None,
+        overflow="fold",
+    )
 
 
 def _pairs(pairs: Pairs) -> Table:

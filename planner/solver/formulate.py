@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from itertools import accumulate
 
-from planner import accounting
+from planner import accounting, market
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Gpu, Network, Node
 from planner.engines.llama_cpp import overheads
+from planner.market import Market
 from planner.performance import roofline
 from planner.request import PlanRequest
-from planner.solver import market
-from planner.solver.market import Market
 from planner.solver.partition import Placement
 from planner.solver.problem import MODES, MONEY_UNIT, Joint, Kind, Limits, Mode, Option, Problem
 from planner.subject import Subject, subject_of_request
@@ -34,31 +34,28 @@ class Formulation:
     subject: Subject
     problem: Problem
 
-    def assigned(self, placement: Placement) -> tuple[accounting.Assigned, ...]:
-        """The devices of a placement under their catalog names, idle ones last in their node."""
-        numbers: dict[str, int] = {}
-        found: list[accounting.Assigned] = []
-        nodes = {device.node: device.option for device in placement.devices}
-        for node, option_index in sorted(nodes.items()):
-            option = self.problem.options[option_index]
-            numbers[option.name] = numbers.get(option.name, 0) + 1
-            held = [(d.first, d.stop) for d in placement.devices if d.node == node]
-            idle = [(0, 0)] * (option.gpus - len(held))
-            found.extend(
-                accounting.Assigned(
-                    node=option.name,
-                    number=numbers[option.name],
-                    index=index,
-                    first=first,
-                    stop=stop,
-                )
-                for index, (first, stop) in enumerate([*held, *idle])
-            )
-        return tuple(found)
-
     def network(self, joint: Joint | None) -> Network | None:
         """The network row of a joint."""
         return None if joint is None else self.catalog.networks[joint.name]
+
+
+def assigned(problem: Problem, placement: Placement) -> tuple[accounting.Assigned, ...]:
+    """The devices of a placement under their catalog names, idle ones last in their node."""
+    numbers: dict[str, int] = {}
+    found: list[accounting.Assigned] = []
+    nodes = {device.node: device.option for device in placement.devices}
+    for node, option_index in sorted(nodes.items()):
+        option = problem.options[option_index]
+        number = numbers[option.name] = numbers.get(option.name, 0) + 1
+        held = [(d.first, d.stop) for d in placement.devices if d.node == node]
+        idle = [(0, 0)] * (option.gpus - len(held))
+        found.extend(
+            accounting.Assigned(
+                node=option.name, number=number, index=index, first=first, stop=stop
+            )
+            for index, (first, stop) in enumerate([*held, *idle])
+        )
+    return tuple(found)
 
 
 def formulate(
@@ -74,26 +71,48 @@ def formulate(
         reason = market.left_out(request, catalog, node, gpu)
         if reason is not None and reason not in view.waived:
             continue
-        quote = market.price(request, catalog, node, view.level)
+        quote = market.price(request, catalog, node)
         if quote is None or accounting.capacity_of(gpu) is None:
             continue
         if gpu.name not in kinds:
             kinds[gpu.name] = len(rows)
             rows.append(kind_of(subject, gpu))
         price = _money(getattr(quote, view.level), ROUND_CEILING)
-        options.append(_option(request, catalog, subject, node, gpu, kinds[gpu.name], price))
-    problem = Problem(
+        stock = {entry.node: entry.count for entry in request.stock}
+        options.append(
+            option_of(
+                catalog,
+                subject,
+                node,
+                kinds[gpu.name],
+                price=price,
+                stock=stock.get(node.name, UNLIMITED_STOCK),
+            )
+        )
+    problem = problem_of(catalog, subject, rows, options, _limits(request, subject))
+    return Formulation(request=request, catalog=catalog, subject=subject, problem=problem)
+
+
+def problem_of(
+    catalog: Catalog,
+    subject: Subject,
+    kinds: Sequence[Kind],
+    options: Sequence[Option],
+    limits: Limits,
+) -> Problem:
+    """The instance for a subject on given options."""
+    names = sorted({name for option in options for name in option.networks})
+    return Problem(
         slots=subject.slots,
         need_bytes=functools.partial(_need, subject),
         padding=_padding(subject),
         sizes=_sizes(subject),
-        kinds=tuple(rows),
+        kinds=tuple(kinds),
         options=tuple(options),
-        joints=tuple(_joint(catalog.networks[name]) for name in sorted(_networks(options))),
-        limits=_limits(request, subject),
+        joints=tuple(joint_of(catalog.networks[name]) for name in names),
+        limits=limits,
         rpc_pipelines=subject.build.rpc_pipelines,
     )
-    return Formulation(request=request, catalog=catalog, subject=subject, problem=problem)
 
 
 def kind_of(subject: Subject, gpu: Gpu) -> Kind:
@@ -126,8 +145,7 @@ def _need(subject: Subject, first: int, stop: int, mode: Mode) -> int:
     return sum(subject.memory.device(first, stop, devices=devices, pipelined=mode == "pipelined"))
 
 
-def _sums(seconds: object) -> tuple[int, ...]:
-    assert hasattr(seconds, "__iter__")
+def _sums(seconds: Iterable[float]) -> tuple[int, ...]:
     return (0, *accumulate(nanoseconds(value) for value in seconds))
 
 
@@ -145,18 +163,13 @@ def _sizes(subject: Subject) -> tuple[int, ...]:
     return tuple(a + b for a, b in zip(weights, cache, strict=True))
 
 
-def _option(
-    request: PlanRequest,
-    catalog: Catalog,
-    subject: Subject,
-    node: Node,
-    gpu: Gpu,
-    kind: int,
-    price: int,
+def option_of(
+    catalog: Catalog, subject: Subject, node: Node, kind: int, *, price: int, stock: int
 ) -> Option:
+    """One node type as the search sees it; `kind` is the index of its device model."""
+    gpu = catalog.gpu(node.gpu)
     hop = accounting.inner_hop(catalog, node)
     floor = "best" if node.machines > 1 else accounting.floor_case(subject, gpu)
-    stock = {stock.node: stock.count for stock in request.stock}
     return Option(
         name=node.name,
         kind=kind,
@@ -168,7 +181,7 @@ def _option(
         adapters=tuple(_adapters(catalog.networks[name], node) for name in node.networks),
         inner_best=nanoseconds(hop.best),
         inner_floor=nanoseconds(getattr(hop, floor)),
-        stock=stock.get(node.name, UNLIMITED_STOCK),
+        stock=stock,
     )
 
 
@@ -178,11 +191,8 @@ def _adapters(network: Network, node: Node) -> int:
     return _money(each, ROUND_CEILING) * node.machines
 
 
-def _networks(options: list[Option]) -> set[str]:
-    return {name for option in options for name in option.networks}
-
-
-def _joint(network: Network) -> Joint:
+def joint_of(network: Network) -> Joint:
+    """One way to join nodes as the search sees it."""
     hop: Range = roofline.network_hop(network)
     return Joint(
         name=network.name,

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 from ortools.sat.python import cp_model
 
-from planner.solver.partition import Picks
-from planner.solver.problem import Goal, Joint, Mode, Pick, Problem
+from planner.solver.problem import Goal, Joint, Mode, Pick, Picks, Problem
 
 SEED = 1
 _MIB = 2**20
@@ -158,7 +157,7 @@ def devices_within_limit(
 def slots_on_devices(
     model: cp_model.CpModel, v: Variables, problem: Problem, scenario: Scenario, parts: list[Group]
 ) -> None:
-    """devices <= slots <= longest window x devices, per option: no device is idle or overfull."""
+    """Devices <= slots <= longest window x devices, per option: no device is idle or overfull."""
     mode = _mode(problem)
     for row, index in enumerate(scenario.options):
         placed = sum(v.slots[row])
@@ -254,8 +253,8 @@ class Master:
         cost = _cost(v, problem, scenario)
         if self.goal == "cost":
             return cost
-        time = _time(v, problem, scenario, parts, floor=False)
-        if self.goal == "latency":
+        time = _time(v, problem, scenario, parts, floor=self.goal == "floor")
+        if self.goal != "value":
             return time
         most = _most_cost(problem, scenario)
         slowest = _most_time(problem, scenario)
@@ -381,5 +380,3 @@ def _most_time(problem: Problem, scenario: Scenario) -> int:
     slowest = max(problem.kinds[option.kind].best[-1] for option in options)
     hops = max(scenario.joint.best, *(option.inner_best for option in options))
     return slowest + hops * problem.limits.devices
-
-

@@ -9,6 +9,7 @@ exhaustive enumeration that shares no code with it.
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -49,16 +50,54 @@ def place(problem: Problem, picks: Picks, joint: Joint | None) -> Placement | No
     """The fastest split within the limits, and of the fastest the most balanced; None if none."""
     if _uniform(problem, picks):
         times = _uniform_latency(problem, picks, joint)
-        return None if times is None else _balance_uniform(problem, picks, times)
+        return None if times is None else _balance_uniform(problem, picks, times, least=0)
     fastest = _search(problem, picks, joint, spare=0)
     return None if fastest is None else _balance_mixed(problem, picks, joint, fastest)
 
 
-def latency(problem: Problem, picks: Picks, joint: Joint | None) -> tuple[int, int] | None:
-    """(best, floor) nanoseconds per token of the fastest split within the limits, or None."""
+def most_balanced(problem: Problem, picks: Picks, joint: Joint | None) -> Placement | None:
+    """The split with most headroom on its tightest device, negative where none fits.
+
+    For a cluster somebody names: limits on speed are not asked. None where there are more devices
+    than slots.
+    """
+    used = devices_used(problem, picks)
+    if used > problem.slots:
+        return None
+    kinds = [problem.kinds[problem.options[pick.option].kind] for pick in picks]
+    mode = _mode(problem, picks)
+    least = -problem.need(kinds[0], 0, problem.slots, mode)
+    if _uniform(problem, picks):
+        option = problem.options[picks[0].option]
+        nodes = sum(pick.nodes for pick in picks)
+        hops = (used - nodes) * option.inner_best + (nodes - 1) * (joint.best if joint else 0)
+        slow = (used - nodes) * option.inner_floor + (nodes - 1) * (joint.floor if joint else 0)
+        times = kinds[0].best[-1] + hops, kinds[0].floor[-1] + slow
+        return _balance_uniform(problem, picks, times, least=least)
+    high = max(kind.capacity for kind in kinds)
+    chosen: Placement | None = None
+    while high - least > 2**20:
+        middle = (least + high) // 2
+        trial = _search(problem, picks, joint, spare=middle)
+        if trial is None:
+            high = middle
+            continue
+        devices = _trail(trial)
+        least = _headroom(problem, devices, mode)
+        chosen = Placement(devices=devices, best=trial.best, floor=trial.floor, headroom=least)
+    return chosen
+
+
+def latency(
+    problem: Problem, picks: Picks, joint: Joint | None, *, by_floor: bool = False
+) -> tuple[int, int] | None:
+    """(best, floor) nanoseconds per token of the fastest split within the limits, or None.
+
+    Fastest in the best case, or in the floor case if `by_floor`.
+    """
     if _uniform(problem, picks):
         return _uniform_latency(problem, picks, joint)
-    found = _search(problem, picks, joint, spare=0)
+    found = _search(problem, picks, joint, spare=0, by_floor=by_floor)
     return None if found is None else (found.best, found.floor)
 
 
@@ -70,7 +109,9 @@ def reaches(problem: Problem, picks: Picks) -> bool:
     options = [problem.options[pick.option] for pick in picks]
     tables = [problem.windows(option.kind, mode) for option in options]
     limit = problem.limits.devices
-    most = [min(pick.count * option.gpus, limit) for pick, option in zip(picks, options, strict=True)]
+    most = [
+        min(pick.nodes * option.gpus, limit) for pick, option in zip(picks, options, strict=True)
+    ]
     far: dict[tuple[int, ...], int] = {(0,) * len(picks): 0}
     for used in _by_total(most, limit):
         position = far.get(used)
@@ -98,13 +139,13 @@ def _single_fits(problem: Problem, picks: Picks) -> bool:
 
 
 def _mode(problem: Problem, picks: Picks) -> Mode:
-    machines = sum(pick.count * problem.options[pick.option].machines for pick in picks)
+    machines = sum(pick.nodes * problem.options[pick.option].machines for pick in picks)
     return problem.mode(devices_used(problem, picks), machines)
 
 
 def devices_used(problem: Problem, picks: Picks) -> int:
     """Devices that take part: all that are bought, up to the engine's limit."""
-    bought = sum(pick.count * problem.options[pick.option].gpus for pick in picks)
+    bought = sum(pick.nodes * problem.options[pick.option].gpus for pick in picks)
     return min(bought, problem.limits.devices)
 
 
@@ -114,12 +155,10 @@ def _uniform(problem: Problem, picks: Picks) -> bool:
     return len({(o.kind, o.inner_best, o.inner_floor) for o in options}) == 1
 
 
-def _uniform_latency(
-    problem: Problem, picks: Picks, joint: Joint | None
-) -> tuple[int, int] | None:
+def _uniform_latency(problem: Problem, picks: Picks, joint: Joint | None) -> tuple[int, int] | None:
     option = problem.options[picks[0].option]
     kind, mode = problem.kinds[option.kind], _mode(problem, picks)
-    nodes, used = sum(pick.count for pick in picks), devices_used(problem, picks)
+    nodes, used = sum(pick.nodes for pick in picks), devices_used(problem, picks)
     if not nodes <= used <= problem.slots:
         return None
     best = kind.best[-1] + (used - nodes) * option.inner_best
@@ -145,13 +184,13 @@ def _uniform_latency(
 
 
 def _search(
-    problem: Problem, picks: Picks, joint: Joint | None, *, spare: int
+    problem: Problem, picks: Picks, joint: Joint | None, *, spare: int, by_floor: bool = False
 ) -> _Label | None:
-    """Least best-case label that places every slot, leaves `spare` bytes, and keeps the limits."""
+    """Least best-case (or floor-case) label that places every slot, leaves `spare` bytes, and keeps the limits."""
     used = devices_used(problem, picks)
-    if sum(pick.count for pick in picks) > used or used > problem.slots:
+    if sum(pick.nodes for pick in picks) > used or used > problem.slots:
         return None
-    counts = tuple(pick.count for pick in picks)
+    counts = tuple(pick.nodes for pick in picks)
     start: dict[int, list[_Label]] = {0: [_Label(0, 0, 0, None, None)]}
     states: dict[tuple[tuple[int, ...], int], dict[int, list[_Label]]] = {
         ((0,) * len(picks), 0): start
@@ -163,9 +202,10 @@ def _search(
             if labels is None:
                 continue
             if taken == counts and done == used:
-                return min(labels.get(problem.slots, []), key=lambda label: label[:2], default=None)
+                order = operator.itemgetter(*((1, 0) if by_floor else (0, 1)))
+                return min(labels.get(problem.slots, []), key=order, default=None)
             for index, pick in enumerate(picks):
-                if taken[index] < pick.count:
+                if taken[index] < pick.nodes:
                     after = (*taken[:index], taken[index] + 1, *taken[index + 1 :])
                     left = sum(counts) - sum(after)
                     walker.node(states, labels, index, after, done, left)
@@ -196,7 +236,7 @@ class _Walker:
         """Puts the next node of pick `index` behind `labels`, using as many devices as allowed."""
         option = self.problem.options[self.picks[index].option]
         later = sum(
-            (pick.count - taken) * self.problem.options[pick.option].gpus
+            (pick.nodes - taken) * self.problem.options[pick.option].gpus
             for pick, taken in zip(self.picks, after, strict=True)
         )
         number = sum(after) - 1
@@ -245,9 +285,7 @@ class _Walker:
                     if limits.best is not None and added > limits.best:
                         continue
                     device = Assignment(option_index, number, position, stop)
-                    _insert(
-                        out.setdefault(stop, []), _Label(added, slow, stop, device, label)
-                    )
+                    _insert(out.setdefault(stop, []), _Label(added, slow, stop, device, label))
         return out
 
 
@@ -303,10 +341,13 @@ def _balance_mixed(
     return Placement(devices=devices, best=chosen.best, floor=chosen.floor, headroom=low)
 
 
-def _balance_uniform(problem: Problem, picks: Picks, times: tuple[int, int]) -> Placement:
+def _balance_uniform(
+    problem: Problem, picks: Picks, times: tuple[int, int], *, least: int
+) -> Placement:
     """Most headroom of the tightest device; all splits are equally fast, so only memory counts.
 
     Room after i devices at slot b: max over a of min(room after i-1 at a, capacity - need(a, b)).
+    Splits that leave a device less than `least` bytes are not looked at.
     """
     mode = _mode(problem, picks)
     kind = problem.kinds[problem.options[picks[0].option].kind]
@@ -319,7 +360,7 @@ def _balance_uniform(problem: Problem, picks: Picks, times: tuple[int, int]) -> 
         for first, (before, cuts) in room.items():
             for stop in range(first + 1, slots - later + 1) if later else (slots,):
                 free = kind.capacity - problem.need(kind, first, stop, mode)
-                if free < 0:
+                if free < least:
                     break
                 new = min(before, free)
                 if stop not in ahead or new > ahead[stop][0]:
@@ -336,7 +377,9 @@ def _balance_uniform(problem: Problem, picks: Picks, times: tuple[int, int]) -> 
 def _owners(problem: Problem, picks: Picks) -> list[tuple[int, int]]:
     """(option, node number) of every device that takes part; the last nodes idle theirs first."""
     nodes = [
-        [pick.option, problem.options[pick.option].gpus] for pick in picks for _ in range(pick.count)
+        [pick.option, problem.options[pick.option].gpus]
+        for pick in picks
+        for _ in range(pick.nodes)
     ]
     surplus = sum(gpus for _, gpus in nodes) - devices_used(problem, picks)
     for node in reversed(nodes):

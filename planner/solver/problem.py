@@ -6,6 +6,7 @@ only this; `planner.solver.formulate` builds it from a request and the catalogs.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ MONEY_UNIT = 10_000
 Mode = Literal["single", "pipelined", "serial"]
 """One device; several with one input copy per pipeline step; several with one copy in all."""
 MODES: tuple[Mode, ...] = ("single", "pipelined", "serial")
-Goal = Literal["cost", "latency", "value"]
-"""Least money; least time per token; least money x time per token."""
+Goal = Literal["cost", "latency", "floor", "value"]
+"""Least money; least time per token, best or floor case; least money x time per token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,7 @@ class Pick(NamedTuple):
     """So many nodes of one option."""
 
     option: int
-    count: int
+    nodes: int
 
 
 Picks = tuple[Pick, ...]
@@ -140,6 +141,12 @@ class Problem:
         if first == 0:
             total += kind.head_bytes[mode]
         return total
+
+    def limited(self, limits: Limits) -> Problem:
+        """The same problem under other limits; what is known of its windows is kept."""
+        other = dataclasses.replace(self, limits=limits)
+        other.__dict__["_windows"] = self._windows
+        return other
 
     @functools.cached_property
     def _windows(self) -> dict[tuple[int, Mode, int], Windows]:

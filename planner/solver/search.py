@@ -47,7 +47,12 @@ class Candidate:
 
     def score(self, goal: Goal) -> int:
         """The number `goal` minimises."""
-        return {"cost": self.cost, "latency": self.best, "value": self.cost * self.best}[goal]
+        return {
+            "cost": self.cost,
+            "latency": self.best,
+            "floor": self.floor,
+            "value": self.cost * self.best,
+        }[goal]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +90,9 @@ def minimise(problem: Problem, goal: Goal, clock: Clock) -> Found:
     search = _Search(problem, goal, clock)
     _single_nodes(search)
     for number, scenario in enumerate(_scenarios(problem)):
-        heapq.heappush(search.heap, (_bound(problem, goal, scenario), number, scenario))
+        bound = _bound(problem, goal, scenario)
+        if bound is not None:
+            heapq.heappush(search.heap, (bound, number, scenario))
     while search.heap:
         bound, _, scenario = search.heap[0]
         if search.score is not None and bound >= search.score:
@@ -99,12 +106,14 @@ def minimise(problem: Problem, goal: Goal, clock: Clock) -> Found:
     return Found(candidate=search.incumbent, bound=search.score, proven=True)
 
 
-def assess(problem: Problem, picks: Picks, joint: Joint | None) -> Candidate | None:
+def assess(
+    problem: Problem, picks: Picks, joint: Joint | None, goal: Goal = "latency"
+) -> Candidate | None:
     """The exact cost and speed of a multiset, or None where it breaks a limit."""
     cost = cost_of(problem, picks, joint)
     if problem.limits.budget is not None and cost > problem.limits.budget:
         return None
-    times = partition.latency(problem, picks, joint)
+    times = partition.latency(problem, picks, joint, by_floor=goal == "floor")
     if times is None:
         return None
     return Candidate(picks=picks, joint=joint, cost=cost, best=times[0], floor=times[1])
@@ -113,11 +122,11 @@ def assess(problem: Problem, picks: Picks, joint: Joint | None) -> Candidate | N
 def cost_of(problem: Problem, picks: Picks, joint: Joint | None) -> int:
     """Money units of the nodes, and of joining them."""
     options = problem.options
-    cost = sum(options[pick.option].price * pick.count for pick in picks)
+    cost = sum(options[pick.option].price * pick.nodes for pick in picks)
     if joint is None:
         return cost
-    cost += sum(options[pick.option].join_cost(joint.name) * pick.count for pick in picks)
-    machines = sum(options[pick.option].machines * pick.count for pick in picks)
+    cost += sum(options[pick.option].join_cost(joint.name) * pick.nodes for pick in picks)
+    machines = sum(options[pick.option].machines * pick.nodes for pick in picks)
     return cost + (joint.switch if machines > joint.direct else 0)
 
 
@@ -128,15 +137,19 @@ def _single_nodes(search: _Search) -> None:
     for index, option in enumerate(problem.options):
         if option.stock >= 1 and option.machines <= problem.limits.machines:
             used = min(option.gpus, problem.limits.devices)
-            best = problem.kinds[option.kind].best[-1] + (used - 1) * option.inner_best
+            kind = problem.kinds[option.kind]
             candidate = Candidate(
-                picks=(Pick(index, 1),), joint=None, cost=option.price, best=best, floor=0
+                picks=(Pick(index, 1),),
+                joint=None,
+                cost=option.price,
+                best=kind.best[-1] + (used - 1) * option.inner_best,
+                floor=kind.floor[-1] + (used - 1) * option.inner_floor,
             )
             ranked.append((candidate.score(search.goal), index))
     for score, index in sorted(ranked):
         if search.score is not None and score >= search.score:
             return
-        search.offer(assess(problem, (Pick(index, 1),), None))
+        search.offer(assess(problem, (Pick(index, 1),), None, search.goal))
 
 
 def _scenarios(problem: Problem) -> list[Scenario]:
@@ -184,8 +197,10 @@ def _no_worse(problem: Problem, joint: Joint, a: int, b: int) -> bool:
         and one.machines <= two.machines
         and one.price + one.join_cost(joint.name) <= two.price + two.join_cost(joint.name)
         and one.stock * one.machines >= problem.limits.machines
-        and all(first.capacity - first.head_bytes[mode] >= second.capacity - more
-                for mode, more in second.head_bytes.items())
+        and all(
+            first.capacity - first.head_bytes[mode] >= second.capacity - more
+            for mode, more in second.head_bytes.items()
+        )
         and first.capacity >= second.capacity
         and first.padded <= second.padded
         and one.inner_best <= two.inner_best
@@ -196,13 +211,14 @@ def _no_worse(problem: Problem, joint: Joint, a: int, b: int) -> bool:
 
 
 def _no_slower(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
-    return all(
-        a[i + 1] - a[i] <= b[i + 1] - b[i] for i in range(len(a) - 1)
-    )
+    return all(a[i + 1] - a[i] <= b[i + 1] - b[i] for i in range(len(a) - 1))
 
 
-def _bound(problem: Problem, goal: Goal, scenario: Scenario) -> int:
-    """What no plan of a scenario can beat, from fractions: memory per money, fastest device."""
+def _bound(problem: Problem, goal: Goal, scenario: Scenario) -> int | None:
+    """What no plan of a scenario can beat, from fractions: memory per money, fastest device.
+
+    None where that alone breaks a limit.
+    """
     joint = scenario.joint
     options = [problem.options[index] for index in scenario.options]
     total = sum(problem.sizes)
@@ -213,13 +229,18 @@ def _bound(problem: Problem, goal: Goal, scenario: Scenario) -> int:
         if problem.kinds[o.kind].capacity > 0
     ]
     if not roomy:
-        return 2**62
+        return None
     cost = max(
         min(price * total // room for price, room in roomy),
         2 * min(price for price, _ in roomy),
     )
     time = min(problem.kinds[o.kind].best[-1] for o in options) + joint.best
-    return {"cost": cost, "latency": time, "value": cost * time}[goal]
+    slow = min(problem.kinds[o.kind].floor[-1] for o in options) + joint.floor
+    limits = problem.limits
+    for least, most in ((cost, limits.budget), (time, limits.best), (slow, limits.floor)):
+        if most is not None and least > most:
+            return None
+    return {"cost": cost, "latency": time, "floor": slow, "value": cost * time}[goal]
 
 
 def _open(search: _Search, scenario: Scenario, bound: int) -> int | None:
@@ -238,7 +259,7 @@ def _open(search: _Search, scenario: Scenario, bound: int) -> int | None:
             return None
         if status == "unknown":
             return max(score, bound)
-        candidate = assess(problem, picks, scenario.joint)
+        candidate = assess(problem, picks, scenario.joint, goal)
         if candidate is not None:
             search.offer(candidate)
             if candidate.score(goal) <= score:

@@ -13,7 +13,15 @@ from planner.errors import ConflictingOptions, RequestError, UnknownName
 from planner.request import PlanRequest
 
 Level = Literal["low", "mid", "high"]
-Reason = Literal["used", "withdrawn", "announced", "unverified memory", "no price", "unsupported"]
+Reason = Literal[
+    "used",
+    "withdrawn",
+    "announced",
+    "unverified memory",
+    "no price",
+    "not on demand",
+    "unsupported",
+]
 
 REASONS: dict[Reason, str] = {
     "used": "only to be had used",
@@ -21,6 +29,7 @@ REASONS: dict[Reason, str] = {
     "announced": "announced, not sold yet",
     "unverified memory": "nobody has published the memory its driver reports",
     "no price": "no dated price is known",
+    "not on demand": "priced by spot market or yearly contract, not on demand",
     "unsupported": "llama.cpp does not run on it",
 }
 
@@ -54,25 +63,27 @@ def considered(request: PlanRequest, catalog: Catalog) -> Iterator[tuple[Node, G
 
 def left_out(request: PlanRequest, catalog: Catalog, node: Node, gpu: Gpu) -> Reason | None:
     """Why a node never enters a default search, or None."""
-    states = {node.availability, gpu.availability}
+    quote = price(request, catalog, node)
     if gpu.family == "other":
         return "unsupported"
     if gpu.usable_memory is None or {"all", "usable_memory"} & set(gpu.unverified):
         return "unverified memory"
-    if price(request, catalog, node, "mid") is None:
+    if quote is None:
         return "no price"
-    if "withdrawn" in states:
-        return "withdrawn"
-    if "announced" in states:
-        return "announced"
-    if "used" in states and not request.used:
-        return "used"
-    return None
+    if {"spot", "reserved"} & set(quote.terms):
+        return "not on demand"
+    if node.availability == "new" or (node.availability == "used" and request.used):
+        return None
+    return node.availability
 
 
-def price(request: PlanRequest, catalog: Catalog, node: Node, level: Level) -> prices.Quote | None:
-    """What one node costs to buy or rent; `level` picks low, mid or high."""
-    return prices.hourly(catalog, node) if rented(request) else prices.purchase(catalog, node)
+def price(request: PlanRequest, catalog: Catalog, node: Node) -> prices.Quote | None:
+    """What one node costs to buy, or to rent where the request is about renting."""
+    return (
+        prices.hourly_quote(catalog, node)
+        if rented(request)
+        else prices.purchase_quote(catalog, node)
+    )
 
 
 def check(request: PlanRequest, catalog: Catalog) -> None:

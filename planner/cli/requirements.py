@@ -1,0 +1,22 @@
+"""`plan requirements MODEL`: the requirements page of a model."""
+
+from __future__ import annotations
+
+from planner.cli import catalogs, options, output
+from planner.cli.exits import Exit
+
+
+def requirements(
+    model: options.Model,
+    method: options.Method = "true",
+    catalog: options.CatalogFolders = None,
+    as_json: options.Json = False,
+    plain: options.Plain = False,
+) -> int:
+    """Every quantization: bits, memory, devices that run it."""
+    from planner.report.requirements import render
+    from planner.services.requirements import requirements as find
+
+    page = find(model, catalogs.load(catalog), method)
+    output.answer(page, lambda: render(page), as_json=as_json, plain=plain)
+    return Exit.YES

@@ -1,0 +1,202 @@
+"""Which machine of a plan runs what under llama.cpp: devices in pipeline order, names, addresses.
+
+Everything a plan file says is checked before it gets near a script; what the engine cannot
+express is refused here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from planner.catalog.load import load_catalog
+from planner.engines.llama_cpp.command_line import MAX_DEVICES, device_name
+from planner.errors import EngineError, RequestError, UnknownName
+from planner.plan import ClusterNode, Device, Plan
+
+LOOPBACK = "127.0.0.1"
+FIRST_RPC_PORT = 50052
+"""ggml-rpc-server's default port; the plan's devices count up from it."""
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+_HOST_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """One device with its part of the model."""
+
+    number: int
+    """Place in the pipeline, from 1: `DEVICE_<number>` in devices.env."""
+    device: Device
+    name: str
+    """What the engine calls it on its machine."""
+    endpoint: str | None
+    """`address:port` of its ggml-rpc-server; None where llama-server uses it directly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """One machine and the devices of it that hold a part of the model."""
+
+    number: int
+    """Order in the pipeline, from 1; the first is the head, which runs llama-server."""
+    name: str
+    family: str
+    address: str
+    served: tuple[Served, ...]
+    visible: tuple[int, ...]
+    """Numbers of the machine's GPUs that device names count."""
+    setting_command: str | None
+
+
+def machines_of(plan: Plan, hosts: Mapping[str, str]) -> tuple[Machine, ...]:
+    """The machines of `plan` in pipeline order, the head first; idle ones are left out.
+
+    Args:
+        plan: a plan of one replica, cut into layers.
+        hosts: machine to address; the others stay on loopback.
+
+    Raises:
+        EngineError: the plan is for another engine, or cut in a way llama.cpp cannot follow.
+        UnknownName: `hosts` names a machine the plan does not have.
+        RequestError: an address that is none.
+    """
+    stages = _stages(plan)
+    names = tuple(dict.fromkeys(device.node for device in stages))
+    known = tuple(dict.fromkeys((*names, *(device.node for device in plan.devices))))
+    for name, address in hosts.items():
+        if name not in known:
+            raise UnknownName("host", name, known, hint="the plan has " + ", ".join(known))
+        _check_address(name, address)
+    return tuple(
+        _machine(plan, stages, number, name, hosts.get(name, LOOPBACK))
+        for number, name in enumerate(names, 1)
+    )
+
+
+def _machine(
+    plan: Plan, stages: Sequence[Device], number: int, name: str, address: str
+) -> Machine:
+    if _FILE_NAME.fullmatch(name) is None:
+        raise EngineError(
+            f"machine {name!r} cannot be part of a file name",
+            hint="rename its node type: letters, digits, '.', '_' and '-'",
+        )
+    entry = _cluster_entry(plan, name)
+    family = entry.family or load_catalog().gpu(entry.gpu).family
+    per_machine = entry.gpus_per_node // entry.machines
+    served = tuple(
+        Served(
+            number=place,
+            device=device,
+            name=device_name(family, _index(device) % per_machine),
+            endpoint=None if number == 1 else f"{address}:{FIRST_RPC_PORT + place - 1}",
+        )
+        for place, device in enumerate(stages, 1)
+        if device.node == name
+    )
+    return Machine(
+        number=number,
+        name=name,
+        family=family,
+        address=address,
+        served=served,
+        visible=tuple(range(per_machine)),
+        setting_command=entry.setting_command,
+    )
+
+
+def _stages(plan: Plan) -> tuple[Device, ...]:
+    """The devices that hold a part of the model, in pipeline order."""
+    if plan.engine.name != "llama.cpp":
+        raise EngineError(
+            f"the plan is for {plan.engine.name}, not for llama.cpp",
+            hint="make it again with --engine llama.cpp",
+        )
+    layout = plan.layout
+    for degree in ("tensor_parallel", "expert_parallel", "data_parallel", "replicas"):
+        if getattr(layout, degree) != 1:
+            raise EngineError(
+                f"{degree} is {getattr(layout, degree)}: the launch files split by layers only",
+                hint="make a plan of one replica, split by layers",
+            )
+    used = [device for device in plan.devices if device.slots > 0]
+    if not 1 <= len(used) <= MAX_DEVICES:
+        raise EngineError(
+            f"llama.cpp takes 1 to {MAX_DEVICES} devices, the plan uses {len(used)}",
+            hint="plan with larger devices, e.g. --only them",
+        )
+    stages = sorted(used, key=lambda device: -1 if device.stage is None else device.stage)
+    problem = _out_of_order(stages, plan.model.layers)
+    if problem:
+        raise EngineError(
+            f"the plan's devices are no pipeline: {problem}",
+            hint="'plan verify' says what is wrong with it; make it again",
+        )
+    return tuple(stages)
+
+
+def _out_of_order(stages: Sequence[Device], layers: int) -> str:
+    """Why the devices do not hold every layer once, in order, and the output last; or nothing."""
+    following = 0
+    for place, device in enumerate(stages):
+        if device.stage != place:
+            return f"device {place + 1} is {device.id} of stage {device.stage}"
+        if device.first_layer is None or device.last_layer is None:
+            held = 0
+        elif device.first_layer != following or device.last_layer < following:
+            return f"{device.id} starts at layer {device.first_layer}, not {following}"
+        else:
+            held = device.last_layer + 1 - following
+        following += held
+        last = place == len(stages) - 1
+        if device.output != last:
+            return f"{device.id} {'lacks' if last else 'has'} the output"
+        if device.slots < held + device.output:
+            return f"{device.id} has {device.slots} slots for {held} layers"
+        if device.slots > held and not last and following < layers:
+            return f"{device.id} has {device.slots} slots for {held} layers"
+    return "" if following == layers else f"{following} of {layers} layers are placed"
+
+
+def _cluster_entry(plan: Plan, machine: str) -> ClusterNode:
+    """The cluster row of a machine: `dgx-spark-pair-1b` is one of `dgx-spark-pair`."""
+    for entry in plan.cluster:
+        if re.fullmatch(re.escape(entry.node_type) + r"-[0-9]+[a-z]?", machine):
+            return entry
+    raise EngineError(
+        f"machine {machine!r} is of no node type of the plan's cluster",
+        hint="make the plan again; 'plan verify' checks a plan",
+    )
+
+
+def _index(device: Device) -> int:
+    """Which device of its node: the number after the last dot of its id."""
+    index = device.id.rpartition(".")[2]
+    if re.fullmatch(r"[0-9]{1,4}", index) is None:
+        raise EngineError(
+            f"device {device.id!r} has no number", hint="make the plan again; ids are NODE.NUMBER"
+        )
+    return int(index)
+
+
+def _check_address(name: str, address: str) -> None:
+    """Refuses what is neither an IPv4 address nor a host name.
+
+    The RPC servers listen on IPv4 only (run with build b10434: a name or `::1` is refused).
+    """
+    hint = f"write e.g. --host {name}=10.0.0.11: an IPv4 address, or a name that resolves to one"
+    labels = address.split(".")
+    if not all(_HOST_LABEL.fullmatch(label) for label in labels) or len(address) > 253:
+        raise RequestError(f"--host {name}: not an address: {address!r}", hint=hint)
+    if labels[-1].isdecimal():
+        try:
+            number = ipaddress.IPv4Address(address)
+        except ValueError as error:
+            raise RequestError(f"--host {name}: not an address: {address!r}", hint=hint) from error
+        if number.is_unspecified or number.is_multicast:
+            raise RequestError(
+                f"--host {name}: {address} is no single machine's address", hint=hint
+            )

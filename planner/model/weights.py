@@ -1,0 +1,95 @@
+"""The bytes of every tensor of a GGUF file, from the architecture and the mix alone.
+
+Model layer: tensor list x per-tensor rule x block table. Sums are of tensor bytes; a file adds
+its header and vocabulary (5 to 20 MB) and pads each tensor to 32 bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from planner.model.architecture import Architecture, Grouped, Latent, MixtureOfExperts
+from planner.model.tensors import Component, Shape, gguf_tensors
+from planner.quantization.gguf_mixes import MixFacts, choose_types
+from planner.quantization.gguf_types import tensor_bytes
+
+LLAMA_70B_BLOCKS = 80
+"""Blocks of the `llama` network that the engine takes for a 70B (src/models/llama.cpp)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """One tensor as a file stores it."""
+
+    name: str
+    shape: Shape
+    """Row length first."""
+    type: str
+    """Storage type, e.g. `Q4_K`."""
+    bytes: int
+    block: int | None
+    """Transformer block, MTP blocks last; None outside blocks."""
+    component: Component
+
+
+@dataclass(frozen=True)
+class Weights:
+    """All tensors of one file, in the quantizer's order."""
+
+    tensors: tuple[StoredTensor, ...]
+
+    @functools.cached_property
+    def total_bytes(self) -> int:
+        """Sum of tensor bytes, MTP blocks included."""
+        return sum(tensor.bytes for tensor in self.tensors)
+
+
+@functools.lru_cache(maxsize=256)
+def gguf_weights(architecture: Architecture, mix: str, imatrix: bool = False) -> Weights:
+    """The tensors of `architecture` under `mix`; remembered.
+
+    `imatrix` says whether an importance matrix was used: it changes the size of IQ4_XS, IQ4_NL,
+    IQ3_XXS, Q4_0 and Q5_0 only.
+
+    Raises:
+        FactsError: no such mix.
+    """
+    tensors = gguf_tensors(architecture)
+    types = choose_types(
+        mix, [(tensor.name, tensor.shape) for tensor in tensors], mix_facts(architecture), imatrix
+    )
+    size = functools.cache(tensor_bytes)
+    return Weights(
+        tuple(
+            StoredTensor(
+                tensor.name,
+                tensor.shape,
+                type_name,
+                size(type_name, tensor.shape),
+                tensor.block,
+                tensor.component,
+            )
+            for tensor, type_name in zip(tensors, types, strict=True)
+        )
+    )
+
+
+def mix_facts(architecture: Architecture) -> MixFacts:
+    """What the quantizer reads of the network from the header of its file."""
+    first, blocks = architecture.layers[0].attention, len(architecture.layers)
+    match first:
+        case Grouped():
+            groups = first.heads // first.kv_heads
+        case Latent():
+            groups = first.heads
+    experts = max(
+        (
+            layer.feed_forward.experts
+            for layer in architecture.layers
+            if isinstance(layer.feed_forward, MixtureOfExperts)
+        ),
+        default=0,
+    )
+    llama_70b = architecture.gguf_name == "llama" and blocks == LLAMA_70B_BLOCKS and groups > 1
+    return MixFacts(blocks, groups, experts, llama_70b)

@@ -1,0 +1,261 @@
+"""Which machines hold the model: every node type alone, and those with unified memory joined.
+
+Layers are split exactly (`planner.solver.partition`), by memory alone: no speed, no price.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from planner import accounting
+from planner.catalog.load import Catalog
+from planner.catalog.schema import Gpu, Node
+from planner.engines.llama_cpp import overheads
+from planner.market import REASONS, Reason
+from planner.plan import Verdict
+from planner.services.requirements_values import LeftOut, Machine
+from planner.solver import partition
+from planner.solver.problem import MODES, Kind, Limits, Mode, Option, Pick, Problem
+from planner.subject import Subject
+
+MOST_JOINED = 4
+"""Machines with unified memory that are joined at most, as in a default search."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """So many nodes of one type."""
+
+    node: Node
+    gpu: Gpu
+    count: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells it from others."""
+        return self.node.name, self.count
+
+    @property
+    def machines(self) -> int:
+        """Machines in all."""
+        return self.node.machines * self.count
+
+    @property
+    def devices(self) -> int:
+        """Devices in all."""
+        return self.node.gpus * self.count
+
+
+def places(catalog: Catalog) -> tuple[tuple[Place, ...], tuple[LeftOut, ...]]:
+    """What can be judged, in order of name, and what cannot."""
+    found: list[Place] = []
+    left: list[LeftOut] = []
+    for node in sorted(catalog.nodes.values(), key=lambda node: node.name):
+        gpu = catalog.gpu(node.gpu)
+        reason = _unjudged(gpu)
+        if reason is not None:
+            left.append(LeftOut(name=node.name, reason=REASONS[reason]))
+            continue
+        found.extend(
+            Place(node=node, gpu=gpu, count=count) for count in _counts(catalog, node, gpu)
+        )
+    return tuple(found), tuple(left)
+
+
+def _unjudged(gpu: Gpu) -> Reason | None:
+    if gpu.family == "other":
+        return "unsupported"
+    if gpu.usable_memory is None or {"all", "usable_memory"} & set(gpu.unverified):
+        return "unverified memory"
+    return None
+
+
+def _counts(catalog: Catalog, node: Node, gpu: Gpu) -> Iterator[int]:
+    """One, and as many more as are joined at most where device and host share memory."""
+    yield 1
+    ports = max((catalog.networks[name].ports for name in node.networks), default=1)
+    most = min(MOST_JOINED, ports) // node.machines
+    if gpu.unified:
+        yield from range(2, most + 1)
+
+
+class Fits:
+    """Answers whether places hold a model in any of several quantizations of it.
+
+    Args:
+        subjects: one for each quantization, all with the same settings.
+        recommended: the one whose margins are asked for.
+        everywhere: every place that will be asked about.
+    """
+
+    __slots__ = ("_index", "_larger_first", "_needs", "_problem", "_problems")
+
+    def __init__(
+        self, subjects: Sequence[Subject], recommended: Subject, everywhere: Sequence[Place]
+    ) -> None:
+        self._index = {place.key: number for number, place in enumerate(everywhere)}
+        self._larger_first = sorted(
+            subjects, key=lambda at: (-at.weights.total_bytes, -at.quantization.rank)
+        )
+        kinds: dict[str, int] = {}
+        rows: list[Kind] = []
+        for place in everywhere:
+            if place.gpu.name not in kinds:
+                kinds[place.gpu.name] = len(rows)
+                rows.append(_kind(recommended, place.gpu))
+        options = tuple(_option(place, kinds[place.gpu.name]) for place in everywhere)
+        self._problem = _problem(recommended, tuple(rows), options)
+        self._problems: dict[str, Problem] = {recommended.quantization.name: self._problem}
+        self._needs: dict[tuple[object, ...], int] = {}
+
+    def capacity(self, place: Place) -> int:
+        """Memory free on one idle device."""
+        capacity = accounting.capacity_of(place.gpu)
+        assert capacity is not None
+        return capacity.bytes
+
+    def devices_used(self, place: Place) -> int:
+        """Devices one engine process can use of those there are."""
+        return min(place.devices, self._problem.limits.devices, self._problem.slots)
+
+    def spare(self, place: Place) -> int:
+        """Bytes free on the tightest device of the most balanced split; negative if it is over."""
+        option = self._problem.options[self._index[place.key]]
+        kind = self._problem.kinds[option.kind]
+        used = self.devices_used(place)
+        counts = {1, used}
+        return max(kind.capacity - self._least_need(kind, count, place) for count in counts)
+
+    def verdict(self, place: Place) -> Verdict:
+        """Fits, tight or not, by the rules of a plan."""
+        spare = self.spare(place)
+        if spare < 0:
+            return "no"
+        return "tight" if spare < accounting.TIGHT_SHARE * self.capacity(place) else "fits"
+
+    def largest(self, place: Place) -> str | None:
+        """The quantization with the largest file that fits; None where none does."""
+        number = self._index[place.key]
+        used = self.devices_used(place)
+        for at in self._larger_first:
+            problem = self._problem_of(at)
+            option = problem.options[number]
+            if sum(problem.sizes) > used * problem.kinds[option.kind].capacity:
+                continue
+            if partition.reaches(problem, (Pick(number, 1),)):
+                return at.quantization.name
+        return None
+
+    def _problem_of(self, at: Subject) -> Problem:
+        name = at.quantization.name
+        if name not in self._problems:
+            self._problems[name] = _problem(at, self._problem.kinds, self._problem.options)
+        return self._problems[name]
+
+    def _least_need(self, kind: Kind, devices: int, place: Place) -> int:
+        """Bytes of the fullest device where the slots are split as evenly as can be.
+
+        It depends on the kind of device only by padding and by what the host leaves on it.
+        """
+        mode = self._problem.mode(devices, place.machines)
+        key = (kind.padded, kind.head_bytes[mode], devices, mode)
+        if key not in self._needs:
+            bare = dataclasses.replace(kind, capacity=0)
+            option = dataclasses.replace(
+                _option(place, 0), gpus=devices, machines=place.machines, networks=()
+            )
+            problem = dataclasses.replace(self._problem, kinds=(bare,), options=(option,))
+            split = partition.most_balanced(problem, (Pick(0, 1),), None)
+            assert split is not None  # devices <= slots
+            self._needs[key] = -split.headroom
+        return self._needs[key]
+
+
+def _problem(at: Subject, kinds: tuple[Kind, ...], options: tuple[Option, ...]) -> Problem:
+    weights, cache = at.memory.weight_bytes_per_slot, at.memory.kv_bytes_per_slot
+    return Problem(
+        slots=at.slots,
+        need_bytes=functools.partial(_need, at),
+        padding=tuple(at.memory.cuda_padding(0, stop) for stop in range(at.slots + 1)),
+        sizes=tuple(map(sum, zip(weights, cache, strict=True))),
+        kinds=kinds,
+        options=options,
+        joints=(),
+        limits=Limits(
+            budget=None,
+            floor=None,
+            machines=max((option.machines for option in options), default=1),
+            devices=at.build.max_devices,
+            mixed_families=False,
+        ),
+        rpc_pipelines=at.build.rpc_pipelines,
+    )
+
+
+def _need(at: Subject, first: int, stop: int, mode: Mode) -> int:
+    devices = 1 if mode == "single" else 2
+    return sum(at.memory.device(first, stop, devices=devices, pipelined=mode == "pipelined"))
+
+
+def _kind(at: Subject, gpu: Gpu) -> Kind:
+    """One device model by its memory; all are equally fast here."""
+    capacity = accounting.capacity_of(gpu)
+    assert capacity is not None
+    runtime = overheads.runtime(gpu, at.architecture, at.settings).bytes
+    timeless = (0,) * (at.slots + 1)
+    return Kind(
+        gpu=gpu.name,
+        capacity=capacity.bytes - runtime - overheads.RESERVE,
+        padded=overheads.pads_rows(gpu),
+        head_bytes={
+            mode: accounting.head_bytes(
+                at, gpu, devices=1 if mode == "single" else 2, pipelined=mode == "pipelined"
+            )
+            for mode in MODES
+        },
+        best=timeless,
+        floor=timeless,
+    )
+
+
+def _option(place: Place, kind: int) -> Option:
+    """A place as one option: joined nodes are taken together."""
+    return Option(
+        name=f"{place.count}x {place.node.name}",
+        kind=kind,
+        gpus=place.devices,
+        machines=place.machines,
+        price=0,
+        family=place.gpu.family,
+        networks=(),
+        adapters=(),
+        inner_best=0,
+        inner_floor=0,
+        stock=1,
+    )
+
+
+def machine(fits: Fits, place: Place) -> Machine:
+    """The row of one place."""
+    node, gpu = place.node, place.gpu
+    return Machine(
+        node=node.name,
+        title=node.title,
+        kind=node.kind,
+        availability=node.availability if node.availability != "new" else gpu.availability,
+        count=place.count,
+        machines=place.machines,
+        gpu=gpu.name,
+        gpu_title=gpu.title,
+        devices=place.devices,
+        devices_used=fits.devices_used(place),
+        unified=gpu.unified,
+        capacity_bytes=fits.capacity(place),
+        verdict=fits.verdict(place),
+        spare_bytes=fits.spare(place),
+        largest_quant=fits.largest(place),
+        setting_command=None if gpu.setting is None else gpu.setting.command,
+    )

@@ -1,0 +1,121 @@
+"""What the reader must know: assumptions that mattered, warnings, and what to run next."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Sequence
+
+from planner import accounting
+from planner.engines.llama_cpp import overheads
+from planner.plan import Body
+from planner.solver.commands import command_of
+from planner.solver.formulate import Formulation
+from planner.solver.session import Session
+from planner.units import GIB
+
+STALE = datetime.timedelta(days=90)
+"""Age from which a price is called old, counted to the newest date of the catalogs."""
+
+
+def assumptions(session: Session, formulation: Formulation, gpus: Sequence[str]) -> tuple[str, ...]:
+    """Defaults that were taken and facts that were assumed, each one line."""
+    request, subject = session.request, formulation.subject
+    lines = []
+    if request.quant == "auto":
+        lines.append(f"quantization {subject.quantization.name}: chosen, as none was asked for")
+    if request.context is None:
+        lines.append(f"context {subject.context:,} tokens per request: the model's full window")
+    lines += [
+        f"{subject.concurrency} request{'s' if subject.concurrency > 1 else ''} at a time, each "
+        f"with a private context: -c {subject.settings.context}",
+        f"KV cache in {subject.settings.key_type}; flash attention on; ubatch "
+        f"{subject.settings.ubatch}",
+        f"workload {request.input_tokens:,} tokens in, {request.output_tokens:,} out; speed is "
+        f"judged with {subject.depth:,} tokens in the cache",
+        f"{overheads.RESERVE // GIB} GiB of every device is kept free as reserve",
+        f"{subject.build.engine} build {subject.build.name}, all weights on devices",
+    ]
+    if request.min_speed > 0:
+        lines.append(
+            f"every user gets at least {request.min_speed:g} tokens/s (--min-speed 0 lifts it)"
+        )
+    if subject.architecture.layers[-1].mtp:
+        lines.append("multi-token-prediction blocks are stored but not run")
+    for name in dict.fromkeys(gpus):
+        gpu = session.catalog.gpu(name)
+        capacity = accounting.capacity_of(gpu)
+        runtime = overheads.runtime(gpu, subject.architecture, subject.settings)
+        lines += [
+            text
+            for text in (None if capacity is None else capacity.assumption, runtime.assumption)
+            if text
+        ]
+    return tuple(dict.fromkeys(lines))
+
+
+def warnings(session: Session, formulation: Formulation, body: Body) -> tuple[str, ...]:
+    """What could go wrong with the cheapest choice, each one line."""
+    return tuple(dict.fromkeys(_warnings(session, formulation, body)))
+
+
+def _warnings(session: Session, formulation: Formulation, body: Body) -> Iterator[str]:
+    request, catalog, subject = session.request, session.catalog, formulation.subject
+    if subject.row.usual:
+        yield subject.row.usual
+    if body.verdict == "tight":
+        yield "tight: the fullest device has under 2 % of its memory free; see the remedies"
+    if subject.concurrency > 1:
+        yield (
+            f"the {subject.concurrency} users share the speed of a single stream; batching would "
+            "raise the total and is not counted"
+        )
+    calibration = body.performance[0].calibration
+    if "uncalibrated" in calibration and request.min_speed > 0:
+        yield (
+            f"the minimum of {request.min_speed:g} tokens/s is met by the best estimate, not by "
+            "the pessimist's: nobody has measured this combination"
+        )
+    for entry in body.cluster:
+        if entry.setting_command:
+            setting = catalog.gpu(entry.gpu).setting
+            assert setting is not None
+            yield (
+                f"{entry.node_type}: run `{entry.setting_command}` first; without it a device "
+                f"offers {setting.default / GIB:.1f} GiB instead of {setting.memory / GIB:.1f}"
+            )
+        if entry.price_date is not None:
+            age = _newest(session) - datetime.date.fromisoformat(entry.price_date)
+            if age > STALE:
+                yield f"{entry.node_type}: the price is {age.days} days old ({entry.price_date})"
+    idle = sum(device.slots == 0 for device in body.devices)
+    if idle:
+        yield f"{idle} devices idle: one llama.cpp process uses at most {subject.build.max_devices}"
+    if any(host.unified for host in body.hosts):
+        yield (
+            "memory is shared with the host: while loading, the file cache competes with the "
+            "weights; drop caches or load without mmap if it stalls"
+        )
+    for prefill in body.prefill:
+        if not prefill.usable:
+            yield (
+                f"a prompt of {prefill.tokens:,} tokens waits about {prefill.ttft.best:,.0f} s "
+                "for its first token: not usable interactively"
+            )
+    if any(device.node != body.devices[0].node for device in body.devices):
+        yield "llama.cpp RPC has no authentication: keep it on a private network"
+
+
+def _newest(session: Session) -> datetime.date:
+    return max(row.date for row in session.catalog.prices.values())
+
+
+def next_commands(session: Session, formulation: Formulation) -> tuple[str, ...]:
+    """Commands that take the plan further, in order."""
+    request = session.request
+    pinned = request.model_copy(update={"quant": formulation.subject.quantization.name})
+    return (
+        command_of(pinned, "-o", "plan.json"),
+        "plan verify plan.json",
+        "plan export llama.cpp plan.json -o launch",
+        f"plan requirements {request.model}",
+    )

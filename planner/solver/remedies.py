@@ -1,0 +1,168 @@
+"""What gives the tightest device more room, each remedy tried on the same cluster."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+from planner import accounting
+from planner.accounting import TIGHT_SHARE, Assigned
+from planner.catalog.load import Catalog
+from planner.catalog.schema import Network
+from planner.plan import Remedy, Verdict
+from planner.solver.cluster import Nodes, Split, balanced
+from planner.solver.surroundings import CONTEXT_STEP, largest
+from planner.subject import Shape, Subject, subject
+from planner.units import MIB
+
+_SMALLER_UBATCH = (256, 128)
+_MOST_MOVES = 12
+"""Tensors moved by single `-ot` rules before a different split is the better idea."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Rig:
+    """A cluster and the settings under which it is judged."""
+
+    catalog: Catalog
+    model: str
+    quant: str
+    shape: Shape
+    nodes: Nodes
+    network: Network | None
+
+    def subject(self, **changes: object) -> Subject:
+        """The subject with some settings changed."""
+        shape = dataclasses.replace(self.shape, **changes)  # type: ignore[arg-type]
+        return subject(self.catalog, self.model, self.quant, shape)
+
+    def split(self, **changes: object) -> Split | None:
+        """The most balanced split with some settings changed."""
+        return balanced(self.catalog, self.subject(**changes), self.nodes, self.network)
+
+
+def remedies(rig: Rig) -> tuple[Remedy, ...]:
+    """Smaller ubatch, quantized cache, less context, moved tensors, one device more; all tried."""
+    return tuple(
+        remedy
+        for tries in (_ubatch, _cache, _context, _moved_tensors, _one_more)
+        for remedy in tries(rig)
+    )
+
+
+def _remedy(rig: Rig, change: str, headroom: int, option: str | None) -> Remedy:
+    return Remedy(
+        change=change,
+        headroom_bytes=headroom,
+        verdict=_verdict(rig, headroom),
+        option=option,
+    )
+
+
+def _verdict(rig: Rig, headroom: int) -> Verdict:
+    if headroom < 0:
+        return "no"
+    smallest = min(_capacity(rig, node.gpu) for node, _ in rig.nodes)
+    return "tight" if headroom < TIGHT_SHARE * smallest else "fits"
+
+
+def _capacity(rig: Rig, gpu: str) -> int:
+    capacity = accounting.capacity_of(rig.catalog.gpu(gpu))
+    assert capacity is not None
+    return capacity.bytes
+
+
+def _ubatch(rig: Rig) -> Iterator[Remedy]:
+    for size in _SMALLER_UBATCH:
+        if size < rig.shape.ubatch:
+            split = rig.split(ubatch=size)
+            if split is not None:
+                yield _remedy(rig, f"ubatch {size}", split.headroom, f"--ubatch {size}")
+
+
+def _cache(rig: Rig) -> Iterator[Remedy]:
+    if rig.shape.kv_type in ("f16", "bf16") and rig.shape.flash_attention:
+        split = rig.split(kv_type="q8_0")
+        if split is not None:
+            yield _remedy(rig, "KV cache in q8_0", split.headroom, "--kv-type q8_0")
+
+
+def _context(rig: Rig) -> Iterator[Remedy]:
+    """The longest context per request that fits, where the asked one does not or is tight."""
+    slots = rig.shape.slots
+    steps = rig.subject().context // CONTEXT_STEP
+
+    def pool(count: int) -> int:
+        return count * CONTEXT_STEP * slots
+
+    def works(count: int) -> bool:
+        split = rig.split(pool=pool(count))
+        return split is not None and split.headroom >= 0
+
+    if steps < 2 or not works(1):
+        return
+    most = largest(1, steps - 1, works)
+    split = rig.split(pool=pool(most))
+    assert split is not None
+    size = most * CONTEXT_STEP
+    change = f"context {size:,}" + (f" for each of {slots}" if slots > 1 else "")
+    yield _remedy(rig, change, split.headroom, f"--context {size}")
+
+
+def _moved_tensors(rig: Rig) -> Iterator[Remedy]:
+    """`-ot` rules: any one turns pipelining off, several move tensors to the emptiest device."""
+    pinned = rig.subject(tensor_rules=True)
+    split = balanced(rig.catalog, pinned, rig.nodes, rig.network)
+    if split is None or sum(d.stop > d.first for d in split.devices) < 2:
+        return
+    yield _remedy(rig, "one -ot rule: pipelining off, one copy of the inputs", split.headroom, None)
+    free = [
+        device.headroom_bytes
+        for device in accounting.devices_of(pinned, rig.catalog, split.devices)
+        if device.slots
+    ]
+    used = [device for device in split.devices if device.stop > device.first]
+    moves, left = _move(pinned, used, free)
+    if moves:
+        text = f"{moves} -ot rules: as many feed-forward matrices moved to the emptiest devices"
+        yield _remedy(rig, text, left, None)
+
+
+def _move(pinned: Subject, used: Sequence[Assigned], free: list[int]) -> tuple[int, int]:
+    """How many tensors were moved, one at a time from the tightest device, and what is then left."""
+    movable = [
+        sorted(
+            (
+                tensor.bytes
+                for tensor in pinned.weights.tensors
+                if tensor.block is not None
+                and device.first <= tensor.block < device.stop
+                and ".ffn_down" in tensor.name
+                and tensor.bytes >= MIB
+            ),
+            reverse=True,
+        )
+        for device in used
+    ]
+    moves = 0
+    while moves < _MOST_MOVES:
+        tight = min(range(len(free)), key=free.__getitem__)
+        empty = max(range(len(free)), key=free.__getitem__)
+        if not movable[tight] or free[empty] - movable[tight][0] <= free[tight]:
+            break
+        size = movable[tight].pop(0)
+        free[tight] += size
+        free[empty] -= size
+        moves += 1
+    return moves, min(free)
+
+
+def _one_more(rig: Rig) -> Iterator[Remedy]:
+    """The same cluster with one device more in its last node."""
+    *before, (node, count) = rig.nodes
+    more = node.model_copy(update={"gpus": node.gpus + node.machines})
+    nodes = [*before, (node, count - 1), (more, 1)] if count > 1 else [*before, (more, 1)]
+    split = balanced(rig.catalog, rig.subject(), nodes, rig.network)
+    if split is not None:
+        gpu = rig.catalog.gpu(node.gpu)
+        yield _remedy(rig, f"one {gpu.title} more", split.headroom, None)

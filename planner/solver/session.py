@@ -1,0 +1,193 @@
+"""One question being answered: problems built once, the clock that all searches share, progress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+from planner import accounting, market
+from planner.catalog.load import Catalog
+from planner.market import Market
+from planner.plan import Body, Solver
+from planner.request import PlanRequest
+from planner.solver.formulate import Formulation, assigned, formulate
+from planner.solver.partition import place
+from planner.solver.problem import MONEY_UNIT, Goal, Problem
+from planner.solver.search import Candidate, Clock, Found, Progress, minimise
+from planner.verify import check_body
+
+SEED = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A found plan of one formulation, with its proof."""
+
+    formulation: Formulation
+    goal: Goal
+    found: Found
+    candidate: Candidate
+
+    @property
+    def usd(self) -> Decimal:
+        """Cost in USD (per hour where rented)."""
+        return Decimal(self.candidate.cost) / MONEY_UNIT
+
+    @property
+    def nodes(self) -> dict[str, int]:
+        """Node types and how many of each."""
+        options = self.formulation.problem.options
+        return {options[pick.option].name: pick.nodes for pick in self.candidate.picks}
+
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """GPU models of the cluster."""
+        names = (self.formulation.catalog.node(name).gpu for name in self.nodes)
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def text(self) -> str:
+        """`3x mac-studio-m5u-256 + 1x dgx-h100`."""
+        return " + ".join(f"{count}x {name}" for name, count in self.nodes.items())
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """Everything that lasts for one request."""
+
+    request: PlanRequest
+    catalog: Catalog
+    clock: Clock
+    progress: Progress = field(default=lambda _: None)
+
+    def formulation(self, quant: str, /, view: Market | None = None, **changes: Any) -> Formulation:
+        """The request's problem, with some of its fields changed."""
+        request = self.request.model_copy(update=changes) if changes else self.request
+        return formulate(request, self.catalog, quant, view)
+
+    def cheapest(self, formulation: Formulation) -> Choice | None:
+        """Least money, and of the equally cheap the fastest."""
+        found = minimise(formulation.problem, "cost", self.clock)
+        if found.candidate is None:
+            return None
+        best = found.candidate
+        limited = _limited(formulation, budget=best.cost)
+        faster = minimise(limited, "latency", self.clock).candidate
+        chosen = faster if faster is not None and faster.best < best.best else best
+        return Choice(formulation=formulation, goal="cost", found=found, candidate=chosen)
+
+    def any(self, formulation: Formulation) -> Choice | None:
+        """A plan with the least money, ties as they fall: enough to know that there is one."""
+        found = minimise(formulation.problem, "cost", self.clock)
+        if found.candidate is None:
+            return None
+        return Choice(formulation=formulation, goal="cost", found=found, candidate=found.candidate)
+
+    def below(self, formulation: Formulation, cost: int) -> Choice | None:
+        """The cheapest plan that costs less than `cost` money units."""
+        budget = formulation.problem.limits.budget
+        most = cost - 1 if budget is None else min(budget, cost - 1)
+        found = minimise(_limited(formulation, budget=most), "cost", self.clock)
+        if found.candidate is None:
+            return None
+        return Choice(formulation=formulation, goal="cost", found=found, candidate=found.candidate)
+
+    def fastest(self, formulation: Formulation) -> Choice | None:
+        """Least time per token, and of the equally fast the cheapest."""
+        found = minimise(formulation.problem, "latency", self.clock)
+        if found.candidate is None:
+            return None
+        best = found.candidate
+        limited = _limited(formulation, best=best.best)
+        cheaper = minimise(limited, "cost", self.clock).candidate
+        chosen = cheaper if cheaper is not None and cheaper.cost < best.cost else best
+        return Choice(formulation=formulation, goal="latency", found=found, candidate=chosen)
+
+    def best_value(self, formulation: Formulation) -> Choice | None:
+        """Most tokens per second per USD."""
+        found = minimise(formulation.problem, "value", self.clock)
+        if found.candidate is None:
+            return None
+        return Choice(formulation=formulation, goal="value", found=found, candidate=found.candidate)
+
+    def body(self, choice: Choice) -> Body:
+        """The full body of a choice, checked before anybody sees it.
+
+        Raises:
+            AssertionError: the independent checker disagrees, which is a defect of the planner.
+        """
+        form = choice.formulation
+        candidate = choice.candidate
+        placement = place(form.problem, candidate.picks, candidate.joint)
+        assert placement is not None, "a candidate has a split"
+        request = form.request
+        rented = market.rented(request)
+        result = accounting.body(
+            form.subject,
+            self.catalog,
+            assigned(form.problem, placement),
+            form.network(candidate.joint),
+            self.proof(choice),
+            budget=request.budget_per_hour if rented else request.budget,
+            rented=rented,
+        )
+        wrong = check_body(request, form.subject, self.catalog, result)
+        assert not wrong, f"the checker rejects the solver's plan: {wrong}"
+        return result
+
+    def proof(self, choice: Choice) -> Solver:
+        """How a choice was proved, in the units people use."""
+        rented = market.rented(self.request)
+        money = "USD/h" if rented else "USD"
+        unit = {
+            "cost": money,
+            "latency": "s/token",
+            "floor": "s/token",
+            "value": f"{money} x s/token",
+        }[choice.goal]
+        scale = {
+            "cost": MONEY_UNIT,
+            "latency": 10**9,
+            "floor": 10**9,
+            "value": MONEY_UNIT * 10**9,
+        }[choice.goal]
+        score = choice.candidate.score(choice.goal)
+        bound = choice.found.bound
+        gap = None if bound is None or not score else (score - bound) / score
+        return Solver(
+            status="optimal" if choice.found.proven else "feasible",
+            objective=score / scale,
+            bound=None if bound is None else bound / scale,
+            gap=gap,
+            unit=unit,
+            space=space_of(choice.formulation),
+            deterministic_time=round(self.clock.spent, 6),
+            seed=SEED,
+        )
+
+
+def space_of(formulation: Formulation) -> str:
+    """The set of plans a proof holds for, in words."""
+    request, problem = formulation.request, formulation.problem
+    families = "any device families" if request.mixed_families else "one device family"
+    way = "rented" if market.rented(request) else "bought"
+    return (
+        f"whole nodes of {len(problem.options)} types that can be {way} at mid prices, {families}, "
+        f"at most {request.max_nodes} machines joined by one network; one replica; layer split in "
+        f"which every device (at most {problem.limits.devices}) holds at least one slot and the "
+        "devices of a node are neighbours; all weights on devices"
+    )
+
+
+def _limited(
+    formulation: Formulation, *, budget: int | None = None, best: int | None = None
+) -> Problem:
+    """The same problem with a tighter budget or a time limit, to break a tie."""
+    problem = formulation.problem
+    limits = problem.limits
+    if budget is not None:
+        limits = replace(limits, budget=budget)
+    if best is not None:
+        limits = replace(limits, best=best)
+    return problem.limited(limits)

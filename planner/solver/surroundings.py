@@ -1,0 +1,244 @@
+"""What stands around a plan: what the headroom buys, what the next quantization costs, what prices
+and exclusions change, what to fetch, what it rents for. Each by solving again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+from planner import cost, market
+from planner.catalog.load import Catalog
+from planner.catalog.schema import ModelRow
+from planner.market import REASONS, Market, Reason
+from planner.plan import (
+    Body,
+    Download,
+    Excluded,
+    Headroom,
+    NextQuantization,
+    Sensitivity,
+)
+from planner.solver import partition
+from planner.solver.formulate import Formulation
+from planner.solver.problem import Pick, Picks
+from planner.solver.session import Choice, Session
+from planner.values import Range
+
+CONTEXT_STEP = 256
+UNLIMITED = Decimal(10**9)
+"""A budget nobody reaches, USD."""
+MOST_USERS = 256
+"""Sequences one llama.cpp server keeps at most (LLAMA_MAX_SEQ)."""
+_WAIVABLE: tuple[Reason, ...] = (
+    "used",
+    "withdrawn",
+    "announced",
+    "unverified memory",
+    "not on demand",
+)
+
+
+def published(catalog: Catalog, row: ModelRow) -> list[str]:
+    """GGUF quantizations somebody publishes for a model; all standard mixes where none is known."""
+    known = [
+        name
+        for repository in row.repositories
+        if repository.kind == "gguf"
+        for name in repository.quantizations
+        if name in catalog.quantizations
+    ]
+    if known:
+        return list(dict.fromkeys(known))
+    return [name for name, entry in catalog.quantizations.items() if entry.kind == "gguf"]
+
+
+def largest(low: int, high: int, works: Callable[[int], bool]) -> int:
+    """Largest value in [low, high] that works, given that `low` does and that it is monotone."""
+    while low < high:
+        middle = (low + high + 1) // 2
+        if works(middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def headroom(session: Session, choice: Choice) -> Headroom:
+    """Largest context, and most users, that the same cluster holds by memory."""
+    subject = choice.formulation.subject
+    quant = subject.quantization.name
+    window = subject.architecture.context_length
+    steps = largest(
+        subject.context // CONTEXT_STEP,
+        window // CONTEXT_STEP,
+        lambda n: _holds(session, choice, quant, context=n * CONTEXT_STEP),
+    )
+    users = largest(
+        subject.concurrency,
+        MOST_USERS,
+        lambda n: _holds(session, choice, quant, concurrency=n),
+    )
+    return Headroom(
+        context=max(min(steps * CONTEXT_STEP, window), subject.context), concurrency=users
+    )
+
+
+def _holds(session: Session, choice: Choice, quant: str, **changes: Any) -> bool:
+    """Whether the cluster of a choice holds a changed request, speed and price aside."""
+    formulation = session.formulation(
+        quant,
+        Market(waived=frozenset(REASONS)),
+        **{
+            "only": tuple(choice.nodes),
+            "exclude": (),
+            "min_speed": 0.0,
+            **changes,
+        },
+    )
+    picks = picks_of(formulation, choice.nodes)
+    return partition.latency(formulation.problem, picks, choice.candidate.joint) is not None
+
+
+def picks_of(formulation: Formulation, nodes: dict[str, int]) -> Picks:
+    """A node multiset in the numbering of a formulation."""
+    index = {option.name: number for number, option in enumerate(formulation.problem.options)}
+    return tuple(sorted(Pick(index[name], count) for name, count in nodes.items()))
+
+
+def next_quantization(session: Session, formulation: Formulation) -> NextQuantization | None:
+    """The next better quantization with a larger file, and its cheapest plan at any price."""
+    catalog = session.catalog
+    subject = formulation.subject
+    rank = subject.quantization.rank
+    better = sorted(
+        (catalog.quantizations[name] for name in published(catalog, subject.row)),
+        key=lambda entry: entry.rank,
+    )
+    for entry in better:
+        if entry.rank <= rank or entry.kind != "gguf":
+            continue
+        limit = "budget_per_hour" if market.rented(session.request) else "budget"
+        unlimited = session.formulation(entry.name, **{limit: UNLIMITED})
+        choice = session.cheapest(unlimited)
+        return NextQuantization(
+            quant=entry.name,
+            file_bytes=unlimited.subject.weights.total_bytes,
+            cost_usd=None if choice is None else float(choice.usd),
+        )
+    return None
+
+
+def sensitivity(session: Session, cheapest: Choice) -> tuple[Sensitivity, ...]:
+    """Whether low or high prices change the cheapest choice."""
+    quant = cheapest.formulation.subject.quantization.name
+    found = []
+    for level in ("low", "high"):
+        choice = session.cheapest(session.formulation(quant, Market(level=level)))
+        found.append(
+            Sensitivity(
+                level=level,
+                cluster=None if choice is None else choice.text,
+                cost_usd=None if choice is None else float(choice.usd),
+                changed=choice is None or choice.nodes != cheapest.nodes,
+            )
+        )
+    return tuple(found)
+
+
+def excluded(session: Session, cheapest: Choice) -> tuple[Excluded, ...]:
+    """Hardware and ways left out, why, and what that costs: each let in alone and solved again."""
+    request, catalog = session.request, session.catalog
+    by_reason: dict[Reason, list[str]] = {}
+    for node, gpu in market.considered(request, catalog):
+        reason = market.left_out(request, catalog, node, gpu)
+        if reason is not None:
+            by_reason.setdefault(reason, []).append(node.name)
+    found = []
+    for reason, nodes in sorted(by_reason.items()):
+        saving = None
+        if reason in _WAIVABLE:
+            saving = _saving(session, cheapest, Market(waived=frozenset({reason})))
+        found.append(
+            Excluded(
+                reason=REASONS[reason],
+                nodes=tuple(nodes),
+                saving_usd=saving,
+                option="--used" if reason == "used" else None,
+            )
+        )
+    found.extend(_ways(session, cheapest))
+    return tuple(found)
+
+
+def _ways(session: Session, cheapest: Choice) -> Iterable[Excluded]:
+    """Limits that are our defaults, lifted one at a time."""
+    request = session.request
+    ways: list[tuple[str, str, dict[str, Any]]] = []
+    if not request.mixed_families:
+        ways.append(
+            (
+                "device families are not mixed in a replica",
+                "--mixed-families",
+                {"mixed_families": True},
+            )
+        )
+    if request.max_nodes < 8:
+        ways.append((f"at most {request.max_nodes} machines", "--max-nodes 8", {"max_nodes": 8}))
+    if request.min_speed > 0:
+        ways.append(
+            (
+                f"at least {request.min_speed:g} tokens/s per user",
+                "--min-speed 0",
+                {"min_speed": 0.0},
+            )
+        )
+    for reason, option, changes in ways:
+        saving = _saving(session, cheapest, Market(), **changes)
+        yield Excluded(reason=reason, nodes=(), saving_usd=saving, option=option)
+
+
+def _saving(session: Session, cheapest: Choice, view: Market, **changes: Any) -> float | None:
+    """USD the cheapest plan would cost less; 0 where not cheaper; None where time ran out."""
+    quant = cheapest.formulation.subject.quantization.name
+    formulation = session.formulation(quant, view, **changes)
+    choice = session.below(formulation, cheapest.candidate.cost)
+    if choice is None:
+        return None if session.clock.left <= 0 else 0.0
+    return float(cheapest.usd - choice.usd)
+
+
+def download(session: Session, formulation: Formulation, body: Body) -> Download:
+    """The file to fetch, the disk it takes, and the time to spread it over the machines."""
+    subject = formulation.subject
+    quant = subject.quantization.name
+    size = subject.weights.total_bytes
+    repository = next(
+        (r.id for r in subject.row.repositories if r.kind == "gguf" and quant in r.quantizations),
+        None,
+    )
+    head = body.devices[0].node
+    remote = sum(d.budget.weights for d in body.devices if d.node != head)
+    network = None if body.cost.network is None else session.catalog.networks[body.cost.network]
+    seconds = None
+    if remote and network is not None:
+        seconds = remote / network.bandwidth_per_direction
+    return Download(
+        repository=repository, quant=quant, bytes=size, disk_bytes=size, load_seconds=seconds
+    )
+
+
+def rent(session: Session, body: Body) -> Range | None:
+    """Rent of the same devices, dearest to cheapest offer (low is the pessimist's), USD per hour."""
+    totals = [Decimal(0), Decimal(0), Decimal(0)]
+    for entry in body.cluster:
+        offers = cost.rent_of(session.catalog, entry.gpu, entry.count * entry.gpus_per_node)
+        if not offers:
+            return None
+        hourly = [offer.hourly for offer in offers]
+        middle = hourly[math.floor((len(hourly) - 1) / 2)]
+        totals = [a + b for a, b in zip(totals, (hourly[-1], middle, hourly[0]), strict=True)]
+    low, best, high = (float(total) for total in totals)
+    return Range(low=low, best=best, high=high)

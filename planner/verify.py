@@ -1,0 +1,269 @@
+"""Judges a plan from the physics alone: what it says must be true of its own split and cluster.
+
+Knows nothing of the solver. Every device is asked of the engine's accounting again, every sum is
+done again, every limit of the request is held against the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from planner import accounting, market
+from planner.accounting import Assigned
+from planner.catalog.load import Catalog
+from planner.catalog.schema import Network
+from planner.errors import PlannerError
+from planner.plan import Body, ClusterNode, Device, Plan
+from planner.request import PlanRequest
+from planner.subject import Subject, subject_of_request
+from planner.values import Value
+
+_TOLERANCE = 1e-9
+
+
+def verify(plan: Plan, catalog: Catalog) -> tuple[str, ...]:
+    """What is wrong with a plan, one sentence each; empty where it holds.
+
+    Raises:
+        PlannerError: the plan names a model, quantization or build the catalogs do not have.
+    """
+    subject = subject_of_request(plan.request, catalog, plan.model.quant)
+    found = list(_summary(plan, subject))
+    found.extend(check_body(plan.request, subject, catalog, plan))
+    bodies = {
+        "best value": plan.choices.best_value,
+        "fastest": plan.choices.fastest,
+        "cheapest": plan.choices.cheapest,
+    }
+    for name, body in bodies.items():
+        if body is not None:
+            found.extend(
+                f"{name}: {text}" for text in check_body(plan.request, subject, catalog, body)
+            )
+    if plan.choices.cheapest is not None:
+        top = Body(**{name: getattr(plan, name) for name in Body.model_fields})
+        found.extend(f"cheapest: {text}" for text in _differences("", top, plan.choices.cheapest))
+    return tuple(found)
+
+
+def check_body(
+    request: PlanRequest, subject: Subject, catalog: Catalog, body: Body
+) -> tuple[str, ...]:
+    """What is wrong with one plan body for a request; empty where it holds."""
+    found = list(_placement(subject, body.devices))
+    if found:
+        return tuple(found)
+    try:
+        split = _split(catalog, body)
+        network = _network(catalog, body)
+        found.extend(_memory(subject, catalog, body, split))
+        found.extend(_limits(request, subject, catalog, body, split, network))
+        again = accounting.body(
+            subject,
+            catalog,
+            split,
+            network,
+            body.solver,
+            budget=request.budget_per_hour if market.rented(request) else request.budget,
+            rented=market.rented(request),
+        )
+    except (PlannerError, ValueError) as error:
+        return (*found, f"it cannot be: {error}")
+    found.extend(_differences("", again, body))
+    found.extend(_proof(body))
+    return tuple(found)
+
+
+def _summary(plan: Plan, subject: Subject) -> Iterator[str]:
+    engine, settings = plan.engine, subject.settings
+    pairs = [
+        ("model.layers", plan.model.layers, subject.architecture.depth),
+        ("model.name", plan.model.name, subject.row.name),
+        ("model.context", plan.model.context, subject.context),
+        ("model.concurrency", plan.model.concurrency, subject.concurrency),
+        ("model.file_bytes", plan.model.file_bytes, subject.weights.total_bytes),
+        ("engine.build", engine.build, subject.build.name),
+        ("engine.context", engine.context, settings.context),
+        ("engine.slots", engine.slots, settings.slots),
+        ("engine.ubatch", engine.ubatch, settings.ubatch),
+        ("engine.batch", engine.batch, settings.batch),
+        ("engine.kv_type", engine.kv_type, settings.key_type),
+        ("engine.flash_attention", engine.flash_attention, settings.flash_attention),
+        ("engine.swa_full", engine.swa_full, settings.swa_full),
+    ]
+    for name, said, true in pairs:
+        if said != true:
+            yield f"{name} is {said}, should be {true}"
+
+
+def _placement(subject: Subject, devices: Sequence[Device]) -> Iterator[str]:
+    """Every slot once and in order, the output last, stages counted, ids unique."""
+    used = [device for device in devices if device.slots]
+    if len({device.id for device in devices}) != len(devices):
+        yield "two devices have the same id"
+    if [device.stage for device in used] != list(range(len(used))):
+        yield "stages are not numbered in pipeline order"
+    total = sum(device.slots for device in used)
+    if total != subject.slots or any(device.slots < 0 for device in devices):
+        yield f"{total} slots are placed, the model has {subject.slots}"
+    layer = 0
+    for device in used:
+        held = range(device.first_layer or 0, (device.last_layer or 0) + 1)
+        count = 0 if device.first_layer is None or device.last_layer is None else len(held)
+        if count and device.first_layer != layer:
+            yield f"{device.id} starts at layer {device.first_layer}, {layer} is next"
+        layer += count
+    if layer != subject.architecture.depth:
+        yield f"{layer} layers are placed, the model has {subject.architecture.depth}"
+    if [device.id for device in devices if device.output] != [used[-1].id if used else None]:
+        yield "the output is not on the last device alone"
+    if len(used) > subject.build.max_devices:
+        yield f"{len(used)} devices, the engine takes {subject.build.max_devices}"
+
+
+def _split(catalog: Catalog, body: Body) -> tuple[Assigned, ...]:
+    """The plan's devices as an assignment; the cluster's node types in order of machines."""
+    found = []
+    position = 0
+    for device in body.devices:
+        node_type, number = _node_of(catalog, body.cluster, device)
+        index = int(device.id.rpartition(".")[2])
+        found.append(
+            Assigned(
+                node=node_type,
+                number=number,
+                index=index,
+                first=position,
+                stop=position + device.slots,
+            )
+        )
+        position += device.slots
+    return tuple(found)
+
+
+def _node_of(catalog: Catalog, cluster: Sequence[ClusterNode], device: Device) -> tuple[str, int]:
+    for entry in cluster:
+        node = catalog.node(entry.node_type)
+        for number in range(1, entry.count + 1):
+            for index in range(node.gpus):
+                machine = accounting.machine_of(node, number, index)
+                if device.id == f"{machine}.{index}" and device.node == machine:
+                    return entry.node_type, number
+    raise ValueError(f"device {device.id} is in no machine of the cluster")
+
+
+def _network(catalog: Catalog, body: Body) -> Network | None:
+    nodes = sum(entry.count for entry in body.cluster)
+    name = body.cost.network
+    if (name is None) != (nodes == 1):
+        raise ValueError(f"{nodes} nodes joined by network {name}")
+    if name is None:
+        return None
+    if name not in catalog.networks:
+        raise ValueError(f"no network '{name}' in the catalog")
+    for entry in body.cluster:
+        if name not in catalog.node(entry.node_type).networks:
+            raise ValueError(f"{entry.node_type} cannot join network {name}")
+    return catalog.networks[name]
+
+
+def _memory(
+    subject: Subject, catalog: Catalog, body: Body, split: Sequence[Assigned]
+) -> Iterator[str]:
+    """Each device asked of the engine's accounting, and held against its own capacity."""
+    used = [device for device in split if device.stop > device.first]
+    machines = accounting.machines_in(catalog, used)
+    pipelined = subject.pipelined(len(used), len(machines))
+    for device, assigned in zip(body.devices, split, strict=True):
+        budget = device.budget
+        parts = budget.weights + budget.kv_cache + budget.compute + budget.runtime + budget.reserve
+        if parts != budget.total:
+            yield f"{device.id}: the parts are {parts} bytes, the total says {budget.total}"
+        if device.headroom_bytes != device.capacity_bytes - budget.total:
+            yield f"{device.id}: headroom is not capacity less total"
+        if budget.total > device.capacity_bytes:
+            yield f"{device.id}: {budget.total} bytes needed, {device.capacity_bytes} there"
+        if assigned.stop == assigned.first:
+            continue
+        graph = subject.memory.device(
+            assigned.first, assigned.stop, devices=len(used), pipelined=pipelined
+        )
+        said = (budget.weights, budget.kv_cache, budget.compute)
+        if said != tuple(graph):
+            yield f"{device.id}: weights, cache, compute are {said}, the engine takes {tuple(graph)}"
+    for host in body.hosts:
+        if not host.unified and host.memory_bytes is not None:
+            if host.budget.total > host.memory_bytes:
+                yield f"{host.node}: {host.budget.total} bytes of host memory needed"
+
+
+def _limits(
+    request: PlanRequest,
+    subject: Subject,
+    catalog: Catalog,
+    body: Body,
+    split: Sequence[Assigned],
+    network: Network | None,
+) -> Iterator[str]:
+    """Budget, stock, machines, families, allowed nodes, neighbours, minimum speed."""
+    allowed = {node.name for node, _ in market.considered(request, catalog)}
+    stock = {entry.node: entry.count for entry in request.stock}
+    for entry in body.cluster:
+        node = catalog.node(entry.node_type)
+        reason = market.left_out(request, catalog, node, catalog.gpu(node.gpu))
+        if node.name not in allowed or reason is not None:
+            yield f"{node.name} may not be taken" + (f": {reason}" if reason else "")
+        if entry.count > stock.get(node.name, entry.count):
+            yield f"{entry.count}x {node.name}, {stock[node.name]} in stock"
+    machines = len(accounting.machines_in(catalog, split))
+    if machines > request.max_nodes:
+        yield f"{machines} machines, at most {request.max_nodes} asked"
+    if network is not None and machines > max(network.ports, network.direct):
+        yield f"{machines} machines, {network.name} joins {network.ports}"
+    families = {catalog.gpu(catalog.node(e.node_type).gpu).family for e in body.cluster}
+    if len(families) > 1 and not request.mixed_families:
+        yield f"device families {', '.join(sorted(families))} are mixed"
+    order = [(device.node, device.number) for device in split]
+    changes = sum(a != b for a, b in zip(order, order[1:], strict=False))
+    if changes != len(set(order)) - 1:
+        yield "the devices of a node are not neighbours"
+    cost = body.cost.hourly_usd if market.rented(request) else body.cost.purchase_usd
+    budget = request.budget_per_hour if market.rented(request) else request.budget
+    if cost is None:
+        yield "the cluster has no price"
+    elif budget is not None and cost > float(budget) * (1 + _TOLERANCE):
+        yield f"it costs {cost}, the budget is {budget}"
+    if request.min_speed > 0:
+        seconds = accounting.floor_seconds(subject, catalog, split, network)
+        speed = 1 / (seconds * subject.concurrency)
+        if speed < request.min_speed * (1 - _TOLERANCE):
+            yield f"{speed:.3f} tokens/s per user, {request.min_speed} asked"
+
+
+def _proof(body: Body) -> Iterator[str]:
+    solver = body.solver
+    if solver.objective is None or solver.bound is None:
+        return
+    if solver.bound > solver.objective * (1 + _TOLERANCE):
+        yield f"bound {solver.bound} above objective {solver.objective}"
+    if solver.status == "optimal" and solver.bound < solver.objective * (1 - _TOLERANCE):
+        yield f"called optimal, but bound {solver.bound} is below {solver.objective}"
+
+
+def _differences(path: str, true: object, said: object) -> Iterator[str]:
+    """Fields in which a plan body differs from the same numbers done again."""
+    if isinstance(true, Value) and isinstance(said, Value):
+        for name in type(true).model_fields:
+            where = f"{path}.{name}" if path else name
+            yield from _differences(where, getattr(true, name), getattr(said, name))
+    elif isinstance(true, tuple) and isinstance(said, tuple):
+        if len(true) != len(said):
+            yield f"{path} has {len(said)} entries, should have {len(true)}"
+            return
+        for index, (a, b) in enumerate(zip(true, said, strict=True)):
+            yield from _differences(f"{path}[{index}]", a, b)
+    elif isinstance(true, float) and isinstance(said, (int, float)):
+        if abs(true - said) > _TOLERANCE * max(abs(true), abs(said)):
+            yield f"{path} is {said}, should be {true}"
+    elif true != said:
+        yield f"{path} is {said}, should be {true}"
