@@ -5,6 +5,7 @@ Used by the solver to write its answer, by `evaluate`, and, device by device, by
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,7 +17,8 @@ from planner.catalog.load import Catalog
 from planner.catalog.schema import Gpu, Network, Node
 from planner.engines.llama_cpp import overheads
 from planner.model.architecture import MixtureOfExperts
-from planner.performance import calibration, prefill, roofline
+from planner.performance import calibration, estimate, roofline
+from planner.performance.prefill import Stage
 from planner.plan import (
     Body,
     ClusterNode,
@@ -28,7 +30,6 @@ from planner.plan import (
     Performance,
     Prefill,
     Solver,
-    Term,
     Verdict,
 )
 from planner.subject import Subject
@@ -37,11 +38,9 @@ from planner.values import Range
 TIGHT_SHARE = 0.02
 """Headroom under this share of a device is `tight`: legal, flagged."""
 ASSUMED_RESERVED = 650 * 2**20
-"""Bytes a driver keeps on an idle device where nobody has published it; known ones keep 479-614 MiB."""
+"""Bytes a driver keeps on an idle device where nobody has published it; known: 479-614 MiB."""
 PREFILL_TOKENS = (4_000, 100_000)
 """Prompts whose time to first token every answer gives."""
-UNUSABLE_TTFT = 60.0
-"""Seconds of waiting for a first token, in the best case, from which prefill is called unusable."""
 _NO_MEMORY = MemoryBudget(weights=0, kv_cache=0, compute=0, runtime=0, reserve=0, total=0)
 
 
@@ -77,8 +76,8 @@ def capacity_of(gpu: Gpu) -> Capacity | None:
         return Capacity(bytes=gpu.usable_memory, assumption=None)
     return Capacity(
         bytes=gpu.usable_memory - ASSUMED_RESERVED,
-        assumption=f"{gpu.title}: the driver keeps {ASSUMED_RESERVED // 2**20} MiB of an idle device"
-        " (not published; cards that are known keep 479-614 MiB)",
+        assumption=f"{gpu.title}: the driver keeps {ASSUMED_RESERVED // 2**20} MiB of an idle "
+        "device (not published; cards that are known keep 479-614 MiB)",
     )
 
 
@@ -129,11 +128,14 @@ def device_budget(
 
 def verdict_of(devices: Sequence[Device]) -> Verdict:
     """`fits`, `tight` under 2 % of a device free, `no` where a device is over."""
-    if any(device.headroom_bytes < 0 for device in devices):
+    shares = [
+        device.headroom_bytes / device.capacity_bytes
+        for device in devices
+        if device.headroom_bytes is not None and device.capacity_bytes
+    ]
+    if any(share < 0 for share in shares):
         return "no"
-    if any(device.headroom_bytes < TIGHT_SHARE * device.capacity_bytes for device in devices):
-        return "tight"
-    return "fits"
+    return "tight" if any(share < TIGHT_SHARE for share in shares) else "fits"
 
 
 def devices_of(subject: Subject, catalog: Catalog, split: Sequence[Assigned]) -> tuple[Device, ...]:
@@ -165,7 +167,7 @@ def devices_of(subject: Subject, catalog: Catalog, split: Sequence[Assigned]) ->
                 first_layer=assigned.first if has_layer else None,
                 last_layer=last if has_layer else None,
                 output=assigned.stop == subject.slots,
-                experts=_experts(subject, assigned.first, last),
+                experts=experts_held(subject, assigned.first, last),
                 slots=assigned.stop - assigned.first,
                 capacity_bytes=capacity,
                 headroom_bytes=capacity - budget.total,
@@ -176,7 +178,8 @@ def devices_of(subject: Subject, catalog: Catalog, split: Sequence[Assigned]) ->
     return tuple(found)
 
 
-def _experts(subject: Subject, first: int, last: int) -> int | None:
+def experts_held(subject: Subject, first: int, last: int) -> int | None:
+    """Routed experts per mixture-of-experts layer in layers [first, last]; None without any."""
     layers = subject.architecture.layers[first : last + 1]
     held = [x.feed_forward.experts for x in layers if isinstance(x.feed_forward, MixtureOfExperts)]
     return max(held, default=None)
@@ -186,15 +189,6 @@ def hosts_of(subject: Subject, catalog: Catalog, split: Sequence[Assigned]) -> t
     """Memory of every machine outside its devices; the head holds embedding and graph inputs."""
     used = [device for device in split if device.stop > device.first]
     pipelined = subject.pipelined(len(used), len(machines_in(catalog, used)))
-    memory = subject.memory.host(devices=len(used), pipelined=pipelined)
-    head = MemoryBudget(
-        weights=memory.weights,
-        kv_cache=memory.kv_cache,
-        compute=memory.compute,
-        runtime=0,
-        reserve=0,
-        total=sum(memory),
-    )
     hosts = []
     for number, name in enumerate(machines_in(catalog, split)):
         node = next(
@@ -203,45 +197,31 @@ def hosts_of(subject: Subject, catalog: Catalog, split: Sequence[Assigned]) -> t
             if machine_of(catalog.node(d.node), d.number, d.index) == name
         )
         whole = node.host_memory
-        hosts.append(
-            Host(
-                node=name,
-                memory_bytes=None if whole is None else whole // node.machines,
-                unified=catalog.gpu(node.gpu).unified,
-                budget=head if number == 0 else _NO_MEMORY,
-            )
+        host = Host(
+            node=name,
+            memory_bytes=None if whole is None else whole // node.machines,
+            unified=catalog.gpu(node.gpu).unified,
+            budget=_NO_MEMORY,
         )
+        if number == 0:
+            head = head_host(subject, name, devices=len(used), pipelined=pipelined)
+            host = host.model_copy(update={"budget": head.budget})
+        hosts.append(host)
     return tuple(hosts)
 
 
-def token_seconds(
-    subject: Subject,
-    catalog: Catalog,
-    split: Sequence[Assigned],
-    network: Network | None,
-    depth: int,
-) -> dict[str, Range]:
-    """Seconds of one token of one sequence by term: layers, output, hops."""
-    used = [device for device in split if device.stop > device.first]
-    layers = output = inner = between = Range(low=0, best=0, high=0)
-    before: Assigned | None = None
-    for device in used:
-        node = catalog.node(device.node)
-        times = slot_seconds(subject, catalog.gpu(node.gpu), depth)
-        for slot in range(device.first, device.stop):
-            if slot == subject.slots - 1:
-                output = output + times[slot]
-            else:
-                layers = layers + times[slot]
-        if before is not None:
-            same = (before.node, before.number) == (device.node, device.number)
-            if same:
-                inner = inner + inner_hop(catalog, node)
-            elif network is not None:
-                between = between + roofline.network_hop(network)
-        before = device
-    terms = {"layers": layers, "output layer": output, "hops inside nodes": inner}
-    return terms | {"hops between nodes": between}
+def head_host(subject: Subject, name: str, *, devices: int, pipelined: bool) -> Host:
+    """The machine llama-server runs on, of unknown memory: embedding and graph inputs."""
+    memory = subject.memory.host(devices=devices, pipelined=pipelined)
+    budget = MemoryBudget(
+        weights=memory.weights,
+        kv_cache=memory.kv_cache,
+        compute=memory.compute,
+        runtime=0,
+        reserve=0,
+        total=sum(memory),
+    )
+    return Host(node=name, memory_bytes=None, unified=False, budget=budget)
 
 
 def slot_seconds(subject: Subject, gpu: Gpu, depth: int) -> tuple[Range, ...]:
@@ -255,11 +235,30 @@ def slot_seconds(subject: Subject, gpu: Gpu, depth: int) -> tuple[Range, ...]:
     )
 
 
+def inner_network(catalog: Catalog, node: Node) -> Network | None:
+    """What joins neighbouring devices of a node: None inside a machine."""
+    return None if node.machines == 1 else catalog.networks[node.built_in_networks[0]]
+
+
 def inner_hop(catalog: Catalog, node: Node) -> Range:
-    """One hop between neighbouring devices of a node; linked machines hop over their network."""
-    if node.machines == 1:
-        return roofline.local_hop()
-    return roofline.network_hop(catalog.networks[node.built_in_networks[0]])
+    """Seconds of one hop between neighbouring devices of a node."""
+    network = inner_network(catalog, node)
+    return roofline.local_hop() if network is None else roofline.network_hop(network)
+
+
+def stages_of(
+    catalog: Catalog, split: Sequence[Assigned], network: Network | None
+) -> tuple[list[Stage], list[Network | None]]:
+    """Devices with their slots, and what joins each to the next; None inside a machine."""
+    used = [device for device in split if device.stop > device.first]
+    stages = [(catalog.gpu(catalog.node(d.node).gpu), d.first, d.stop) for d in used]
+    joins: list[Network | None] = []
+    for before, device in itertools.pairwise(used):
+        if (before.node, before.number) == (device.node, device.number):
+            joins.append(inner_network(catalog, catalog.node(device.node)))
+        else:
+            joins.append(network)
+    return stages, joins
 
 
 def performance_of(
@@ -267,71 +266,23 @@ def performance_of(
     catalog: Catalog,
     split: Sequence[Assigned],
     network: Network | None,
+    input_tokens: int,
 ) -> tuple[Performance, ...]:
     """Speed at the workload's depth and with every context full."""
-    full = subject.context
-    depths = dict.fromkeys((subject.depth, full))
-    return tuple(_performance(subject, catalog, split, network, depth) for depth in depths)
-
-
-def _performance(
-    subject: Subject,
-    catalog: Catalog,
-    split: Sequence[Assigned],
-    network: Network | None,
-    depth: int,
-) -> Performance:
-    terms = token_seconds(subject, catalog, split, network, depth)
-    total = Range(low=0, best=0, high=0)
-    for term in terms.values():
-        total = total + term
-    users = subject.concurrency
-    return Performance(
-        depth=depth,
-        ttft=prefill_of(subject, catalog, split, network, depth),
-        tpot=total.scaled(users),
-        tokens_per_second=total.inverted(),
-        tokens_per_second_per_user=total.scaled(users).inverted(),
-        terms=tuple(Term(name=name, seconds=seconds) for name, seconds in terms.items()),
-        calibration=calibration_text(subject, catalog, split),
-    )
-
-
-def calibration_text(subject: Subject, catalog: Catalog, split: Sequence[Assigned]) -> str:
-    """What the speed stands on, for each device model of the cluster once."""
-    gpus = dict.fromkeys(catalog.node(device.node).gpu for device in split)
-    texts = (calibration.calibration_of(subject.architecture, catalog.gpu(gpu)) for gpu in gpus)
-    return "; ".join(dict.fromkeys(texts))
-
-
-def prefill_of(
-    subject: Subject,
-    catalog: Catalog,
-    split: Sequence[Assigned],
-    network: Network | None,
-    tokens: int,
-) -> Range:
-    """Seconds to the first token of a prompt of `tokens` on an empty cache."""
-    used = [device for device in split if device.stop > device.first]
-    stages = [(catalog.gpu(catalog.node(d.node).gpu), d.first, d.stop) for d in used]
-    hops: list[Network | None] = []
-    for before, device in zip(used, used[1:], strict=False):
-        same = (before.node, before.number) == (device.node, device.number)
-        node = catalog.node(device.node)
-        if same and node.machines == 1:
-            hops.append(None)
-        elif same:
-            hops.append(catalog.networks[node.built_in_networks[0]])
-        else:
-            hops.append(network)
-    return prefill.prefill_seconds(
-        subject.architecture,
-        subject.weights,
-        stages,
-        tokens=tokens,
-        ubatch=subject.settings.step_tokens,
-        networks=hops,
-        flash_attention=subject.settings.flash_attention,
+    stages, joins = stages_of(catalog, split, network)
+    return tuple(
+        estimate.performance_of(
+            subject.architecture,
+            subject.weights,
+            stages,
+            joins,
+            depth=depth,
+            input_tokens=min(input_tokens, subject.context),
+            kv_type=subject.settings.key_type,
+            ubatch=subject.settings.step_tokens,
+            users=subject.concurrency,
+        )
+        for depth in dict.fromkeys((subject.depth, subject.context))
     )
 
 
@@ -339,11 +290,18 @@ def prefills_of(
     subject: Subject, catalog: Catalog, split: Sequence[Assigned], network: Network | None
 ) -> tuple[Prefill, ...]:
     """Time to first token of a 4k and a 100k prompt, as far as the context holds them."""
-    found = []
-    for tokens in dict.fromkeys(min(tokens, subject.context) for tokens in PREFILL_TOKENS):
-        ttft = prefill_of(subject, catalog, split, network, tokens)
-        found.append(Prefill(tokens=tokens, ttft=ttft, usable=ttft.best <= UNUSABLE_TTFT))
-    return tuple(found)
+    stages, joins = stages_of(catalog, split, network)
+    return tuple(
+        estimate.prefill_of(
+            subject.architecture,
+            subject.weights,
+            stages,
+            joins,
+            tokens=tokens,
+            ubatch=subject.settings.step_tokens,
+        )
+        for tokens in dict.fromkeys(min(tokens, subject.context) for tokens in PREFILL_TOKENS)
+    )
 
 
 def cluster_of(catalog: Catalog, counts: dict[str, int]) -> tuple[ClusterNode, ...]:
@@ -427,6 +385,7 @@ def body(
     network: Network | None,
     solver: Solver,
     *,
+    input_tokens: int,
     budget: Decimal | None = None,
     rented: bool = False,
 ) -> Body:
@@ -443,7 +402,7 @@ def body(
         verdict=verdict_of(devices),
         devices=devices,
         hosts=hosts_of(subject, catalog, split),
-        performance=performance_of(subject, catalog, split, network),
+        performance=performance_of(subject, catalog, split, network, input_tokens),
         prefill=prefills_of(subject, catalog, split, network),
         solver=solver,
     )
@@ -451,8 +410,7 @@ def body(
 
 def floor_case(subject: Subject, gpu: Gpu) -> Literal["low", "best"]:
     """The case a minimum speed is judged by: `low` where calibrated, `best` where not."""
-    text = calibration.calibration_of(subject.architecture, gpu)
-    return "best" if text.startswith("uncalibrated") else "low"
+    return "low" if calibration.is_calibrated(subject.architecture, gpu) else "best"
 
 
 def floor_seconds(

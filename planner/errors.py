@@ -61,6 +61,12 @@ class EngineError(PlannerError):
     """An engine that cannot do, or cannot express, what is asked of it."""
 
 
+class IllegalLayout(EngineError):
+    """A layout the engine refuses: the answer to "can it run so" is no."""
+
+    exit_code = 1
+
+
 class FileError(PlannerError):
     """A file that cannot be read, written or understood."""
 

@@ -127,8 +127,10 @@ class Device(Value):
     """Routed experts per mixture-of-experts layer held here; null for a dense model."""
     slots: int
     """Integer of `-ts`: layers, MTP blocks and the output slot."""
-    capacity_bytes: int
-    headroom_bytes: int
+    capacity_bytes: int | None
+    """Memory free on the idle device; null for a device nobody named."""
+    headroom_bytes: int | None
+    """Capacity less total."""
     budget: MemoryBudget
 
 

@@ -87,7 +87,7 @@ def request_context(request: PlanRequest, catalog: Catalog) -> int:
     context = window if request.context is None else request.context
     if not 1 <= context <= window:
         raise RequestError(
-            f"--context {context}: {catalog.model(request.model).name} takes 1 to {window:,} tokens",
+            f"--context {context}: {request.model} takes 1 to {window:,} tokens",
             hint=f"leave --context out for the full window, or give at most {window}",
         )
     return context

@@ -6,6 +6,7 @@ done again, every limit of the request is held against the result.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from planner import accounting, market
@@ -64,6 +65,7 @@ def check_body(
             split,
             network,
             body.solver,
+            input_tokens=request.input_tokens,
             budget=request.budget_per_hour if market.rented(request) else request.budget,
             rented=market.rented(request),
         )
@@ -179,9 +181,11 @@ def _memory(
         parts = budget.weights + budget.kv_cache + budget.compute + budget.runtime + budget.reserve
         if parts != budget.total:
             yield f"{device.id}: the parts are {parts} bytes, the total says {budget.total}"
-        if device.headroom_bytes != device.capacity_bytes - budget.total:
+        if device.capacity_bytes is None:
+            yield f"{device.id}: no capacity"
+        elif device.headroom_bytes != device.capacity_bytes - budget.total:
             yield f"{device.id}: headroom is not capacity less total"
-        if budget.total > device.capacity_bytes:
+        elif budget.total > device.capacity_bytes:
             yield f"{device.id}: {budget.total} bytes needed, {device.capacity_bytes} there"
         if assigned.stop == assigned.first:
             continue
@@ -190,11 +194,11 @@ def _memory(
         )
         said = (budget.weights, budget.kv_cache, budget.compute)
         if said != tuple(graph):
-            yield f"{device.id}: weights, cache, compute are {said}, the engine takes {tuple(graph)}"
+            yield f"{device.id}: weights, cache, compute are {said}, the engine takes {graph[:]}"
     for host in body.hosts:
-        if not host.unified and host.memory_bytes is not None:
-            if host.budget.total > host.memory_bytes:
-                yield f"{host.node}: {host.budget.total} bytes of host memory needed"
+        room = None if host.unified else host.memory_bytes
+        if room is not None and host.budget.total > room:
+            yield f"{host.node}: {host.budget.total} bytes of host memory needed"
 
 
 def _limits(
@@ -224,7 +228,7 @@ def _limits(
     if len(families) > 1 and not request.mixed_families:
         yield f"device families {', '.join(sorted(families))} are mixed"
     order = [(device.node, device.number) for device in split]
-    changes = sum(a != b for a, b in zip(order, order[1:], strict=False))
+    changes = sum(a != b for a, b in itertools.pairwise(order))
     if changes != len(set(order)) - 1:
         yield "the devices of a node are not neighbours"
     cost = body.cost.hourly_usd if market.rented(request) else body.cost.purchase_usd

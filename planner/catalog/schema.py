@@ -242,6 +242,8 @@ class Repository(Value):
     id: str
     quantizations: tuple[str, ...]
     """Quantizations published there; empty is unknown."""
+    complete: bool = False
+    """Whether `quantizations` are all that is published there; else there may be more."""
     source: str
 
 

@@ -33,13 +33,14 @@ def evaluate(
             "give either --node or --devices",
             hint="e.g. --node dgx-spark:2, or --devices 8 for the memory alone",
         )
+    named = parsing.name_counts("--node", ":", node or (), zero=False)
+    shares = None if split is None else parsing.counts("--split", split)
     if output_file is not None:
         files.check_new(output_file, force=force)
     from planner.report.evaluation import render
     from planner.request import EvaluateRequest, NodeCount
     from planner.services.evaluate import evaluate as judge
 
-    named = parsing.name_counts("--node", ":", node or (), zero=False)
     request = EvaluateRequest.model_validate(
         {
             "model": model,
@@ -48,7 +49,7 @@ def evaluate(
             "engine_build": engine_build,
             "nodes": tuple(NodeCount(node=name, count=amount) for name, amount in named),
             "devices": devices,
-            "split": None if split is None else parsing.counts("--split", split),
+            "split": shares,
             "context": context,
             "slots": slots,
             "kv_type": kv_type,

@@ -22,10 +22,10 @@ def export(
     if target not in TARGETS:
         raise UnknownName("target", target, TARGETS, hint="targets are " + ", ".join(TARGETS))
     addresses = parsing.addresses("--host", host or ())
-    from planner.export.llama_cpp import export as write
+    from planner.export.llama_cpp import export_llama_cpp
     from planner.report.written import render
 
-    paths = write(files.read_plan(plan), folder, addresses, force)
+    paths = export_llama_cpp(files.read_plan(plan), folder, addresses, force=force)
     if as_json:
         output.show_data({"kind": "export", "target": target, "files": [str(p) for p in paths]})
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.status import Status
+    from rich.text import Text
 
 DELAY = 1.0
 """Seconds before anything is shown."""
@@ -33,7 +34,7 @@ class Progress:
         with self._lock:
             self._text = text
             if self._status is not None:
-                self._status.update(text)
+                self._status.update(_literal(text))
 
     def __enter__(self) -> Progress:
         if self._timer is not None:
@@ -61,11 +62,17 @@ class Progress:
     def _show(self) -> None:
         from rich.console import Console
         from rich.status import Status
-        from rich.text import Text
 
         with self._lock:
             if self._timer is None:
                 return
             console = Console(stderr=True)
-            self._status = Status(Text(self._text), console=console)
+            self._status = Status(_literal(self._text), console=console)
             self._status.start()
+
+
+def _literal(text: str) -> Text:
+    """`text` as it is, never read as markup."""
+    from rich.text import Text
+
+    return Text(text)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 from planner.cli import catalogs, options, output
 from planner.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from planner.services.requirements_values import Method
 
 
 def requirements(
@@ -17,6 +22,6 @@ def requirements(
     from planner.report.requirements import render
     from planner.services.requirements import requirements as find
 
-    page = find(model, catalogs.load(catalog), method)
+    page = find(model, catalogs.load(catalog), cast("Method", method))
     output.answer(page, lambda: render(page), as_json=as_json, plain=plain)
     return Exit.YES

@@ -44,12 +44,12 @@ def solve(
 ) -> int:
     """The cheapest cluster for MODEL, its split and the proof."""
     _check_budgets(budget, budget_per_hour)
+    stocks = parsing.name_counts("--stock", "=", stock or (), zero=True)
     if output_file is not None:
         files.check_new(output_file, force=force)
     from planner.request import PlanRequest, Stock
     from planner.solver import solve as find
 
-    stocks = parsing.name_counts("--stock", "=", stock or (), zero=True)
     request = PlanRequest.model_validate(
         {
             "model": model,

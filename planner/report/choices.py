@@ -159,7 +159,7 @@ def _power(body: Body) -> Cell:
 
 def _memory(body: Body) -> Cell:
     device = words.tightest(body)
-    spare = "" if device is None else f", {words.mib(device.headroom_bytes)} MiB spare"
+    spare = "" if device is None else f", {words.mib(words.spare(device))} MiB spare"
     cell = words.verdict(body.verdict)
     return Cell(cell.text + spare, cell.tone)
 

@@ -55,15 +55,15 @@ def _short_names(devices: Sequence[Device]) -> list[str]:
 
 def _device_row(device: Device, name: str, *, marked: bool) -> tuple[Cell, ...]:
     budget = device.budget
-    spare = device.headroom_bytes
-    tone: Tone = "bad" if spare < 0 else "strong" if marked else "plain"
+    spare, capacity = device.headroom_bytes, device.capacity_bytes
+    tone: Tone = "bad" if spare is not None and spare < 0 else "strong" if marked else "plain"
     return row(
         Cell(f"{'>' if marked else ' '} {name}", tone),
         words.layers(device),
         *map(words.gib, _parts(budget)),
         Cell(words.gib(budget.total), "strong"),
-        words.gib(device.capacity_bytes),
-        Cell(words.mib(spare), tone),
+        words.NONE if capacity is None else words.gib(capacity),
+        Cell(words.NONE if spare is None else words.mib(spare), tone),
     )
 
 
@@ -106,7 +106,7 @@ def verdict(body: Body, remedies: Sequence[Remedy]) -> list[Block]:
 
 
 def _margin(tightest: Device) -> str:
-    spare, capacity = tightest.headroom_bytes, tightest.capacity_bytes
+    spare, capacity = words.spare(tightest), tightest.capacity_bytes
     reserve = tightest.budget.reserve
     if spare >= 0:
         share = f" ({100 * spare / capacity:.1f} %)" if capacity else ""

@@ -111,8 +111,15 @@ def verdict(value: Verdict) -> Cell:
 
 
 def tightest(body: Body) -> Device | None:
-    """The device with the least headroom, the first of equals."""
-    return min(body.devices, key=lambda device: device.headroom_bytes, default=None)
+    """The device with the least headroom, the first of equals; None where none has a capacity."""
+    named = [device for device in body.devices if device.headroom_bytes is not None]
+    return min(named, key=spare, default=None)
+
+
+def spare(device: Device) -> int:
+    """Headroom of a device whose capacity is known, bytes."""
+    assert device.headroom_bytes is not None
+    return device.headroom_bytes
 
 
 def age(date: str | None, today: datetime.date) -> Cell:

@@ -15,7 +15,7 @@ from planner.services.requirements_values import (
     QuantizationNeeds,
     Specifications,
 )
-from planner.units import GIB, gigabytes
+from planner.units import GIB, gigabytes, significant
 
 CONSUMER_GPU = "rtx-5090-32"
 """The consumer card people ask about."""
@@ -38,6 +38,7 @@ class Page(NamedTuple):
     full: MemoryParts
     """Of the recommended quantization, with the full window."""
     machines: Sequence[Machine]
+    consumer_title: str
     short_quant: str | None
     """The largest quantization that one consumer card holds with the short context."""
     reserve: int
@@ -66,7 +67,7 @@ def answers(page: Page) -> tuple[Answer, ...]:
     title = page.model.title
     asked = [
         (f"How much memory does {title} need?", _memory(page)),
-        (f"Can a GeForce RTX 5090 run {title}?", _consumer_gpu(page)),
+        (f"Can one {page.consumer_title} run {title}?", _consumer_gpu(page)),
         (f"Which quantization of {title} is best?", _best(page)),
         (f"Can {title} run on a Mac?", _mac(page)),
         (f"Can {title} run locally?", _locally(page)),
@@ -138,16 +139,12 @@ def _best(page: Page) -> str:
         text += f". {above.quant} ({_gb(page, above)}) is the next better"
     smallest = page.smallest()
     if smallest is not row:
-        text += f". The smallest is {smallest.quant} ({_gb(page, smallest)}): {_words(smallest)}"
+        text += f". The smallest is {smallest.quant} ({_gb(page, smallest)}; {smallest.quality})"
     return text + "."
 
 
 def _gb(page: Page, row: QuantizationNeeds) -> str:
     return f"{page_tenths(page.figures(row).memory_bytes)} GB"
-
-
-def _words(row: QuantizationNeeds) -> str:
-    return row.quality[:1].lower() + row.quality[1:].rstrip(".")
 
 
 def _mac(page: Page) -> str:
@@ -158,10 +155,10 @@ def _mac(page: Page) -> str:
     for count in sorted({m.count for m in macs}):
         able = [m for m in macs if m.count == count and m.verdict != "no"]
         if able:
-            smallest = min(able, key=lambda m: (m.capacity_bytes, m.node))
+            smallest = min(able, key=lambda m: (m.availability != "new", m.capacity_bytes, m.node))
             setting = smallest.setting_command
             after = f" after `{setting}`" if setting else ""
-            return f"Yes: {quant} fits {_named(smallest)} with the full context{after}."
+            return f"Yes: {quant} fits {_named(smallest)} with the full context{after}{_speed(smallest)}."
     largest = max(macs, key=lambda m: (m.capacity_bytes * m.devices_used, m.node))
     if largest.largest_quant is None:
         return f"No: not even the smallest quantization fits {_named(largest)}."
@@ -169,6 +166,11 @@ def _mac(page: Page) -> str:
         f"Not at {quant}: it does not fit {_named(largest)}; "
         f"{largest.largest_quant} is the largest that does."
     )
+
+
+def _speed(machine: Machine) -> str:
+    speed = machine.tokens_per_second
+    return "" if speed is None else f", at about {significant(speed.best, 2)} tokens/s for one user"
 
 
 def _named(machine: Machine) -> str:

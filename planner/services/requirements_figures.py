@@ -14,6 +14,8 @@ from planner.catalog.load import Catalog
 from planner.catalog.schema import Gpu, ModelRow
 from planner.engines.llama_cpp import overheads
 from planner.model.architecture import Architecture
+from planner.model.tensors import parameters
+from planner.request import PlanRequest
 from planner.services.requirements_values import Figure, Figures, MemoryParts, NominalMethod
 from planner.subject import Shape, Subject, subject
 from planner.units import GB
@@ -37,13 +39,13 @@ def nominal_kv_bytes(layers: int, hidden: int, tokens: int) -> int:
 
 
 def nominal_figures(
-    parameters: int, bits: Decimal, *, layers: int, hidden: int, window: int
+    weights: int, bits: Decimal, *, layers: int, hidden: int, window: int
 ) -> Figures:
     """The public pages' figures: file = P * b / 8; memory = file + cache(t) + 0.3 GB.
 
     Source: fitted to all 48 figures of the page for Kimi K2 (tests/reality/requirements_page.toml).
     """
-    file_bytes = int((parameters * bits / 8).to_integral_value(ROUND_HALF_UP))
+    file_bytes = int((weights * bits / 8).to_integral_value(ROUND_HALF_UP))
     short = nominal_kv_bytes(layers, hidden, SHORT_CONTEXT)
     full = nominal_kv_bytes(layers, hidden, window)
     return Figures(
@@ -69,7 +71,7 @@ def page_tenths(size: int) -> str:
 
 
 def nominal_method(
-    row: ModelRow, architecture: Architecture, true_parameters: int, true_kv_bytes: int
+    row: ModelRow, architecture: Architecture, true_kv_bytes: int
 ) -> NominalMethod:
     """What the public pages' arithmetic takes for this model, beside what it really has."""
     layers, hidden = architecture.depth, architecture.hidden
@@ -80,7 +82,7 @@ def nominal_method(
         hidden=hidden,
         kv_bytes_per_token=nominal_kv_bytes(layers, hidden, 1),
         overhead_bytes=NOMINAL_OVERHEAD,
-        true_parameters=true_parameters,
+        true_parameters=parameters(architecture),
         true_kv_bytes=true_kv_bytes,
         kv_ratio=window / true_kv_bytes,
     )
@@ -93,7 +95,8 @@ def default_build(catalog: Catalog) -> str:
 
 def subject_at(catalog: Catalog, model: str, quant: str, tokens: int) -> Subject:
     """One user with a cache of `tokens`, default settings."""
-    shape = Shape(build=default_build(catalog), pool=tokens, slots=1, depth=tokens)
+    depth = min(PlanRequest(model=model).depth, tokens)
+    shape = Shape(build=default_build(catalog), pool=tokens, slots=1, depth=depth)
     return subject(catalog, model, quant, shape)
 
 

@@ -15,7 +15,8 @@ from planner.catalog.load import Catalog
 from planner.catalog.schema import Gpu, Node
 from planner.engines.llama_cpp import overheads
 from planner.market import REASONS, Reason
-from planner.plan import Verdict
+from planner.plan import Performance, Verdict
+from planner.request import PlanRequest
 from planner.services.requirements_values import LeftOut, Machine
 from planner.solver import partition
 from planner.solver.problem import MODES, Kind, Limits, Mode, Option, Pick, Problem
@@ -91,7 +92,7 @@ class Fits:
         everywhere: every place that will be asked about.
     """
 
-    __slots__ = ("_index", "_larger_first", "_needs", "_problem", "_problems")
+    __slots__ = ("_evenest", "_index", "_larger_first", "_problem", "_problems", "recommended")
 
     def __init__(
         self, subjects: Sequence[Subject], recommended: Subject, everywhere: Sequence[Place]
@@ -107,9 +108,10 @@ class Fits:
                 kinds[place.gpu.name] = len(rows)
                 rows.append(_kind(recommended, place.gpu))
         options = tuple(_option(place, kinds[place.gpu.name]) for place in everywhere)
+        self.recommended = recommended
         self._problem = _problem(recommended, tuple(rows), options)
         self._problems: dict[str, Problem] = {recommended.quantization.name: self._problem}
-        self._needs: dict[tuple[object, ...], int] = {}
+        self._evenest: dict[tuple[object, ...], partition.Placement] = {}
 
     def capacity(self, place: Place) -> int:
         """Memory free on one idle device."""
@@ -117,29 +119,25 @@ class Fits:
         assert capacity is not None
         return capacity.bytes
 
-    def devices_used(self, place: Place) -> int:
+    def _most_devices(self, place: Place) -> int:
         """Devices one engine process can use of those there are."""
         return min(place.devices, self._problem.limits.devices, self._problem.slots)
 
-    def spare(self, place: Place) -> int:
-        """Bytes free on the tightest device of the most balanced split; negative if it is over."""
-        option = self._problem.options[self._index[place.key]]
-        kind = self._problem.kinds[option.kind]
-        used = self.devices_used(place)
-        counts = {1, used}
-        return max(kind.capacity - self._least_need(kind, count, place) for count in counts)
+    def split(self, place: Place) -> tuple[int, tuple[accounting.Assigned, ...]]:
+        """The most balanced split, and the bytes free on its tightest device.
 
-    def verdict(self, place: Place) -> Verdict:
-        """Fits, tight or not, by the rules of a plan."""
-        spare = self.spare(place)
-        if spare < 0:
-            return "no"
-        return "tight" if spare < accounting.TIGHT_SHARE * self.capacity(place) else "fits"
+        Negative bytes are missing. All devices the engine can use take part; only one does where
+        that leaves more room.
+        """
+        kind = self._problem.kinds[self._problem.options[self._index[place.key]].kind]
+        splits = [self._most_even(kind, n, place) for n in sorted({1, self._most_devices(place)})]
+        best = min(splits, key=lambda split: -split.headroom)
+        return kind.capacity + best.headroom, _assigned(place, best)
 
     def largest(self, place: Place) -> str | None:
         """The quantization with the largest file that fits; None where none does."""
         number = self._index[place.key]
-        used = self.devices_used(place)
+        used = self._most_devices(place)
         for at in self._larger_first:
             problem = self._problem_of(at)
             option = problem.options[number]
@@ -155,23 +153,37 @@ class Fits:
             self._problems[name] = _problem(at, self._problem.kinds, self._problem.options)
         return self._problems[name]
 
-    def _least_need(self, kind: Kind, devices: int, place: Place) -> int:
-        """Bytes of the fullest device where the slots are split as evenly as can be.
+    def _most_even(self, kind: Kind, devices: int, place: Place) -> partition.Placement:
+        """The split whose fullest device holds least; `headroom` is minus what that holds.
 
         It depends on the kind of device only by padding and by what the host leaves on it.
         """
         mode = self._problem.mode(devices, place.machines)
         key = (kind.padded, kind.head_bytes[mode], devices, mode)
-        if key not in self._needs:
+        if key not in self._evenest:
             bare = dataclasses.replace(kind, capacity=0)
-            option = dataclasses.replace(
-                _option(place, 0), gpus=devices, machines=place.machines, networks=()
-            )
+            option = dataclasses.replace(_option(place, 0), gpus=devices)
             problem = dataclasses.replace(self._problem, kinds=(bare,), options=(option,))
             split = partition.most_balanced(problem, (Pick(0, 1),), None)
-            assert split is not None  # devices <= slots
-            self._needs[key] = -split.headroom
-        return self._needs[key]
+            assert split is not None  # there are no more devices than slots
+            self._evenest[key] = split
+        return self._evenest[key]
+
+
+def _assigned(place: Place, split: partition.Placement) -> tuple[accounting.Assigned, ...]:
+    """The devices of a split under their names, idle ones last."""
+    windows = [(device.first, device.stop) for device in split.devices]
+    windows += [(0, 0)] * (place.devices - len(windows))
+    return tuple(
+        accounting.Assigned(
+            node=place.node.name,
+            number=number // place.node.gpus + 1,
+            index=number % place.node.gpus,
+            first=first,
+            stop=stop,
+        )
+        for number, (first, stop) in enumerate(windows)
+    )
 
 
 def _problem(at: Subject, kinds: tuple[Kind, ...], options: tuple[Option, ...]) -> Problem:
@@ -238,9 +250,21 @@ def _option(place: Place, kind: int) -> Option:
     )
 
 
-def machine(fits: Fits, place: Place) -> Machine:
-    """The row of one place."""
+def machines(catalog: Catalog, fits: Fits, everywhere: Sequence[Place]) -> tuple[Machine, ...]:
+    """The rows of all places."""
+    speeds: dict[tuple[object, ...], Performance] = {}
+    return tuple(_machine(catalog, fits, place, speeds) for place in everywhere)
+
+
+def _machine(
+    catalog: Catalog, fits: Fits, place: Place, speeds: dict[tuple[object, ...], Performance]
+) -> Machine:
+    """The row of one place; its speed only where the model fits."""
     node, gpu = place.node, place.gpu
+    capacity = fits.capacity(place)
+    spare, split = fits.split(place)
+    verdict = _verdict(spare, capacity)
+    speed = None if verdict == "no" else _speed(catalog, fits.recommended, place, split, speeds)
     return Machine(
         node=node.name,
         title=node.title,
@@ -251,11 +275,48 @@ def machine(fits: Fits, place: Place) -> Machine:
         gpu=gpu.name,
         gpu_title=gpu.title,
         devices=place.devices,
-        devices_used=fits.devices_used(place),
+        devices_used=sum(device.stop > device.first for device in split),
         unified=gpu.unified,
-        capacity_bytes=fits.capacity(place),
-        verdict=fits.verdict(place),
-        spare_bytes=fits.spare(place),
+        capacity_bytes=capacity,
+        verdict=verdict,
+        spare_bytes=spare,
         largest_quant=fits.largest(place),
+        tokens_per_second=None if speed is None else speed.tokens_per_second,
+        calibration=None if speed is None else speed.calibration,
         setting_command=None if gpu.setting is None else gpu.setting.command,
     )
+
+
+def _verdict(spare: int, capacity: int) -> Verdict:
+    """Fits, tight or not, by the rules of a plan."""
+    if spare < 0:
+        return "no"
+    return "tight" if spare < accounting.TIGHT_SHARE * capacity else "fits"
+
+
+def _speed(
+    catalog: Catalog,
+    at: Subject,
+    place: Place,
+    split: tuple[accounting.Assigned, ...],
+    known: dict[tuple[object, ...], Performance],
+) -> Performance:
+    """Speed of one user at the workload's depth, nodes joined by their best network; remembered.
+
+    `known` is by all it depends on: the device model, its slots, and what joins them.
+    """
+    names = place.node.networks if place.count > 1 else ()
+    network = catalog.networks[names[0]] if names else None
+    inner = accounting.inner_network(catalog, place.node)
+    key = (
+        place.gpu.name,
+        tuple((device.first, device.stop) for device in split),
+        place.node.gpus,
+        None if network is None else network.name,
+        None if inner is None else inner.name,
+    )
+    if key not in known:
+        known[key] = accounting.performance_of(
+            at, catalog, split, network, PlanRequest(model=at.row.name).input_tokens
+        )[0]
+    return known[key]

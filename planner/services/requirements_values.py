@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from planner.plan import SCHEMA_VERSION, Verdict
-from planner.values import Value
+from planner.values import Range, Value
 
 Method = Literal["true", "nominal"]
 """Exact bytes, or the arithmetic of the public requirements pages."""
@@ -53,6 +53,8 @@ class QuantizationNeeds(Value):
 
     quant: str
     quality: str
+    rank: int
+    """Order of quality, higher is better."""
     recommended: bool
     true: Figures
     nominal: Figures | None
@@ -107,7 +109,7 @@ class Machine(Value):
     devices: int
     """Devices in all."""
     devices_used: int
-    """Of them, those one engine process can use."""
+    """Of them, those the layers are spread over: as many as one engine process can use."""
     unified: bool
     capacity_bytes: int
     """Memory free on one idle device."""
@@ -117,6 +119,10 @@ class Machine(Value):
     """Free on the tightest device of the most balanced split; negative is what is missing."""
     largest_quant: str | None
     """The largest file that fits with the full window; null where none does."""
+    tokens_per_second: Range | None
+    """Of one user at the depth of a default workload; null where it does not fit."""
+    calibration: str | None
+    """What the speed stands on, or `uncalibrated: ...`."""
     setting_command: str | None
     """Command that must be run on the machine to have that memory."""
 

@@ -62,7 +62,8 @@ def _budget(session: Session, quant: str) -> Found:
     old = getattr(request, name)
     if old is None:
         return
-    choice = session.cheapest(session.formulation(quant, **{name: UNLIMITED}))
+    changes: dict[str, Any] = {name: UNLIMITED}
+    choice = session.cheapest(session.formulation(quant, **changes))
     if choice is None:
         yield _useless(name.replace("_", "-"), old)
         return
@@ -201,8 +202,9 @@ def _conflicts(session: Session, quant: str, relaxations: list[Relaxation]) -> I
     yield Conflict(
         limit="memory",
         value=f"{size} GB",
-        detail=f"{subject.row.name} {quant} with {subject.concurrency} x {subject.context:,} tokens "
-        f"needs {gigabytes(_needed(session, quant))} GB on devices, before runtime and reserve",
+        detail=f"{subject.row.name} {quant} with {subject.concurrency} x {subject.context:,} "
+        f"tokens needs {gigabytes(_needed(session, quant))} GB on devices, before runtime "
+        "and reserve",
     )
     details = {
         "budget": "the cheapest cluster that holds it costs {to}",

@@ -1,5 +1,6 @@
-"""The aggregated integer program of one scenario: how many nodes of which type, and how many slots
-of which size on each type. Counts only, no device variables, so no symmetry.
+"""The aggregated integer program of one scenario: nodes of each type, slots of each size on them.
+
+Counts only, no device variables, so no symmetry.
 
 It relaxes one thing, that the slots on a device are neighbours; `partition` checks that exactly and
 hands back cuts. Rounding is outward (needs down, room up), so its optimum is a bound.

@@ -186,7 +186,7 @@ def _uniform_latency(problem: Problem, picks: Picks, joint: Joint | None) -> tup
 def _search(
     problem: Problem, picks: Picks, joint: Joint | None, *, spare: int, by_floor: bool = False
 ) -> _Label | None:
-    """Least best-case (or floor-case) label that places every slot, leaves `spare` bytes, and keeps the limits."""
+    """The fastest label that places every slot, leaves `spare` bytes and keeps the limits."""
     used = devices_used(problem, picks)
     if sum(pick.nodes for pick in picks) > used or used > problem.slots:
         return None

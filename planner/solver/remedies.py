@@ -119,7 +119,7 @@ def _moved_tensors(rig: Rig) -> Iterator[Remedy]:
     free = [
         device.headroom_bytes
         for device in accounting.devices_of(pinned, rig.catalog, split.devices)
-        if device.slots
+        if device.slots and device.headroom_bytes is not None
     ]
     used = [device for device in split.devices if device.stop > device.first]
     moves, left = _move(pinned, used, free)
@@ -129,7 +129,7 @@ def _moved_tensors(rig: Rig) -> Iterator[Remedy]:
 
 
 def _move(pinned: Subject, used: Sequence[Assigned], free: list[int]) -> tuple[int, int]:
-    """How many tensors were moved, one at a time from the tightest device, and what is then left."""
+    """How many tensors move off the tightest device, one by one, and what is then left."""
     movable = [
         sorted(
             (

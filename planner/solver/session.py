@@ -129,6 +129,7 @@ class Session:
             assigned(form.problem, placement),
             form.network(candidate.joint),
             self.proof(choice),
+            input_tokens=request.input_tokens,
             budget=request.budget_per_hour if rented else request.budget,
             rented=rented,
         )

@@ -1,5 +1,7 @@
-"""What stands around a plan: what the headroom buys, what the next quantization costs, what prices
-and exclusions change, what to fetch, what it rents for. Each by solving again.
+"""What stands around a plan, each by solving again.
+
+What the headroom buys, what the next quantization costs, what prices and exclusions change, what to
+fetch, what it rents for.
 """
 
 from __future__ import annotations
@@ -121,7 +123,8 @@ def next_quantization(session: Session, formulation: Formulation) -> NextQuantiz
         if entry.rank <= rank or entry.kind != "gguf":
             continue
         limit = "budget_per_hour" if market.rented(session.request) else "budget"
-        unlimited = session.formulation(entry.name, **{limit: UNLIMITED})
+        changes: dict[str, Any] = {limit: UNLIMITED}
+        unlimited = session.formulation(entry.name, **changes)
         choice = session.cheapest(unlimited)
         return NextQuantization(
             quant=entry.name,
@@ -231,7 +234,7 @@ def download(session: Session, formulation: Formulation, body: Body) -> Download
 
 
 def rent(session: Session, body: Body) -> Range | None:
-    """Rent of the same devices, dearest to cheapest offer (low is the pessimist's), USD per hour."""
+    """Rent of the same devices, USD per hour: dearest, middle and cheapest offer."""
     totals = [Decimal(0), Decimal(0), Decimal(0)]
     for entry in body.cluster:
         offers = cost.rent_of(session.catalog, entry.gpu, entry.count * entry.gpus_per_node)

@@ -35,17 +35,17 @@ class Split(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A node multiset that works, at its fastest."""
+    """A node multiset that works, with the least of either time over its splits."""
 
     picks: Picks
     cost: int
     best: int
+    floor: int
 
     def score(self, goal: str) -> int:
         """What `goal` minimises."""
-        if goal == "cost":
-            return self.cost
-        return self.best if goal == "latency" else self.cost * self.best
+        value = self.cost * self.best
+        return {"cost": self.cost, "latency": self.best, "floor": self.floor, "value": value}[goal]
 
 
 def memory(problem: Problem, kind: Kind, first: int, stop: int, mode: str) -> int:
@@ -93,9 +93,9 @@ def splits(
     problem: Problem,
     picks: Picks,
     joint: Joint | None,
-    slower_than: Callable[[int], bool] = lambda _: False,
+    hopeless: Callable[[int, int], bool] = lambda _best, _floor: False,
 ) -> Iterator[Split]:
-    """Every split of all slots over all usable devices; `slower_than` may cut a branch short."""
+    """Every split of all slots over all usable devices; a `hopeless` start of one is left."""
     options = problem.options
     bought = sum(options[index].gpus * count for index, count in picks)
     usable = min(bought, problem.limits.devices)
@@ -132,7 +132,7 @@ def splits(
                 free = kind.capacity - memory(problem, kind, device.first, stop, mode)
                 fast = best + hop_best + _time(kind.best, device.first, stop)
                 slow = floor + hop_floor + _time(kind.floor, device.first, stop)
-                if free < 0 or _too_slow(problem, fast, slow) or slower_than(fast):
+                if free < 0 or _too_slow(problem, fast, slow) or hopeless(fast, slow):
                     continue
                 now = (*held, device._replace(stop=stop))
                 yield from extend(now, left, fast, slow, min(headroom, free))
@@ -161,12 +161,16 @@ def _too_slow(problem: Problem, best: int, floor: int) -> bool:
     )
 
 
-def fastest(problem: Problem, picks: Picks, joint: Joint | None) -> int | None:
-    """Least best-case nanoseconds of a multiset, or None where no split is allowed."""
-    known: list[int] = []
-    for split in splits(problem, picks, joint, lambda time: bool(known) and time >= known[-1]):
-        known.append(split.best)
-    return known[-1] if known else None
+def fastest(problem: Problem, picks: Picks, joint: Joint | None) -> tuple[int, int] | None:
+    """Least best-case and least floor-case nanoseconds, or None where no split is allowed."""
+    best = floor = 2**62
+
+    def hopeless(fast: int, slow: int) -> bool:
+        return fast >= best and slow >= floor
+
+    for split in splits(problem, picks, joint, hopeless):
+        best, floor = min(best, split.best), min(floor, split.floor)
+    return None if best == 2**62 else (best, floor)
 
 
 def plans(problem: Problem) -> list[Plan]:
@@ -176,9 +180,9 @@ def plans(problem: Problem) -> list[Plan]:
         cost = price(problem, picks, joint)
         if problem.limits.budget is not None and cost > problem.limits.budget:
             continue
-        best = fastest(problem, picks, joint)
-        if best is not None:
-            found.append(Plan(picks, cost, best))
+        times = fastest(problem, picks, joint)
+        if times is not None:
+            found.append(Plan(picks, cost, *times))
     return found
 
 
@@ -188,8 +192,17 @@ def optimum(found: list[Plan], goal: str) -> int | None:
 
 
 def only_mixed(found: list[Plan], goal: str) -> bool:
-    """Whether every optimal plan has nodes of more than one type."""
-    least = optimum(found, goal)
+    """Whether there is a best plan, and each best plan has nodes of more than one type."""
+    return bool(found) and all(len(plan.picks) > 1 for plan in _best(found, goal))
+
+
+def only_joined(found: list[Plan], goal: str) -> bool:
+    """Whether there is a best plan, and each best plan has more than one node."""
     return bool(found) and all(
-        len(plan.picks) > 1 for plan in found if plan.score(goal) == least
+        sum(count for _, count in plan.picks) > 1 for plan in _best(found, goal)
     )
+
+
+def _best(found: list[Plan], goal: str) -> list[Plan]:
+    least = optimum(found, goal)
+    return [plan for plan in found if plan.score(goal) == least]

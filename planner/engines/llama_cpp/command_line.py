@@ -1,4 +1,4 @@
-"""Command lines of llama-server and ggml-rpc-server: from settings and a split to arguments.
+"""Command line of llama-server: from settings and a split to arguments.
 
 Flags only; which device has which name, and where it answers, is known on the machines. The names
 are those of `llama-server --help` of builds b10434 and b11434.
@@ -78,8 +78,3 @@ def split_arguments(slots: Sequence[int]) -> tuple[str, ...]:
             hint="leave idle devices out of the split",
         )
     return ("-ngl", str(sum(slots)), "-ts", ",".join(map(str, slots)))
-
-
-def rpc_server_arguments(device: str, address: str, port: str) -> tuple[str, ...]:
-    """ggml-rpc-server's arguments to serve one device; `address` is an IPv4 address."""
-    return ("-d", device, "-H", address, "-p", port)

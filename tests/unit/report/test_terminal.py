@@ -80,7 +80,8 @@ def test_a_file_that_is_no_terminal_gets_plain_text(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("columns", "width"), [("", 100), ("80", 80), ("140", 140), ("x", 100), ("0", 100), ("²", 100)]
+    ("columns", "width"),
+    [("", 100), ("80", 80), ("140", 140), ("x", 100), ("0", 100), ("\N{SUPERSCRIPT TWO}", 100)],
 )
 def test_columns_sets_the_width_of_plain_text(columns, width):
     assert plain_width(columns) == width

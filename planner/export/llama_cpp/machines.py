@@ -50,6 +50,11 @@ class Machine:
     """Numbers of the machine's GPUs that device names count."""
     setting_command: str | None
 
+    @property
+    def head(self) -> bool:
+        """Whether it holds the first layers and runs llama-server."""
+        return self.number == 1
+
 
 def machines_of(plan: Plan, hosts: Mapping[str, str]) -> tuple[Machine, ...]:
     """The machines of `plan` in pipeline order, the head first; idle ones are left out.
@@ -76,9 +81,7 @@ def machines_of(plan: Plan, hosts: Mapping[str, str]) -> tuple[Machine, ...]:
     )
 
 
-def _machine(
-    plan: Plan, stages: Sequence[Device], number: int, name: str, address: str
-) -> Machine:
+def _machine(plan: Plan, stages: Sequence[Device], number: int, name: str, address: str) -> Machine:
     if _FILE_NAME.fullmatch(name) is None:
         raise EngineError(
             f"machine {name!r} cannot be part of a file name",
@@ -86,7 +89,7 @@ def _machine(
         )
     entry = _cluster_entry(plan, name)
     family = entry.family or load_catalog().gpu(entry.gpu).family
-    per_machine = entry.gpus_per_node // entry.machines
+    per_machine = max(entry.gpus_per_node // max(entry.machines, 1), 1)
     served = tuple(
         Served(
             number=place,

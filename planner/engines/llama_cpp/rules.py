@@ -1,0 +1,117 @@
+"""What llama.cpp refuses, in sentences for people. Engine layer."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from planner.engines.llama_cpp.settings import CELL_PADDING, Settings, padded
+from planner.model.architecture import Architecture, Latent
+from planner.quantization.gguf_types import block_of
+from planner.request import KvType
+
+MAX_DEVICES = 15
+"""Offload devices of one process: GGML_SCHED_MAX_BACKENDS is 16 and the CPU takes one."""
+MAX_SLOTS = 256
+"""Slots of one process (LLAMA_MAX_SEQ)."""
+CACHE_TYPES: tuple[str, ...] = get_args(KvType)
+"""Types `-ctk` and `-ctv` take."""
+
+
+def illegal(architecture: Architecture, settings: Settings, devices: int) -> tuple[str, ...]:
+    """Why llama.cpp, or this model in it, cannot run so; one sentence each, empty if it can.
+
+    Args:
+        architecture: the network.
+        settings: flags of the server.
+        devices: offload devices, local and over RPC together.
+    """
+    return (
+        *_device_count(architecture, devices),
+        *_token_counts(architecture, settings),
+        *_cache_types(architecture, settings),
+    )
+
+
+def _device_count(architecture: Architecture, devices: int) -> list[str]:
+    slots = len(architecture.layers) + 1
+    if devices < 1:
+        return [f"at least one device is needed, not {devices}"]
+    reasons = []
+    if devices > MAX_DEVICES:
+        reasons.append(
+            f"llama.cpp uses at most {MAX_DEVICES} offload devices in one process, not {devices}"
+        )
+    if devices > slots:
+        reasons.append(
+            f"the model has {slots - 1} blocks and an output to place, fewer than {devices} devices"
+        )
+    return reasons
+
+
+def _token_counts(architecture: Architecture, settings: Settings) -> list[str]:
+    reasons = [
+        f"{flag} must be at least 1, not {value}"
+        for flag, value in (
+            ("the context (-c)", settings.context),
+            ("the number of slots (-np)", settings.slots),
+            ("the micro-batch (-ub)", settings.ubatch),
+            ("the batch (-b)", settings.batch),
+        )
+        if value < 1
+    ]
+    if reasons:
+        return reasons
+    if settings.slots > MAX_SLOTS:
+        reasons.append(f"llama.cpp has at most {MAX_SLOTS} slots, not {settings.slots}")
+    pool = padded(settings.context, CELL_PADDING)
+    if pool < settings.slots:
+        reasons.append(
+            f"a context of {settings.context} tokens leaves {settings.slots} slots no token each"
+        )
+    per_slot, window = settings.context // settings.slots, architecture.context_length
+    if per_slot > padded(window, CELL_PADDING):
+        reasons.append(
+            f"{per_slot} tokens per slot are more than the model's full window of {window}"
+        )
+    return reasons
+
+
+def _cache_types(architecture: Architecture, settings: Settings) -> list[str]:
+    types = {"K": settings.key_type, "V": settings.value_type}
+    reasons = [
+        f"'{name}' is no type of the {part} cache; types are {', '.join(CACHE_TYPES)}"
+        for part, name in types.items()
+        if name not in CACHE_TYPES
+    ]
+    if reasons:
+        return reasons
+    latent = any(isinstance(layer.attention, Latent) for layer in architecture.layers)
+    if latent and settings.key_type != settings.value_type:
+        reasons.append(
+            "a model with latent attention (MLA) needs the same type for K and V, "
+            f"not {settings.key_type} and {settings.value_type}"
+        )
+    value_block = block_of(settings.value_type)
+    if value_block.weights > 1 and not settings.flash_attention:
+        reasons.append(f"a V cache of type {settings.value_type} needs flash attention")
+    for part, name in types.items():
+        block = block_of(name).weights
+        odd = sorted({width for width in _head_widths(architecture, part) if width % block})
+        if odd:
+            reasons.append(
+                f"a {part} cache of type {name} is stored in blocks of {block} elements, "
+                f"which do not divide the model's {', '.join(map(str, odd))} per head"
+            )
+    return reasons
+
+
+def _head_widths(architecture: Architecture, part: str) -> set[int]:
+    """Elements per head of the K or V cache; MLA keeps one latent and no V."""
+    widths = set()
+    for layer in architecture.layers:
+        attention = layer.attention
+        if not isinstance(attention, Latent):
+            widths.add(attention.head_dim)
+        elif part == "K":
+            widths.add(attention.kv_rank + attention.rope_dim)
+    return widths

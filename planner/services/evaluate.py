@@ -1,0 +1,295 @@
+"""A layout the user names: what every device holds, whether it fits, and what would help."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from planner import __version__, accounting
+from planner.accounting import Assigned
+from planner.catalog.load import Catalog
+from planner.catalog.schema import Network
+from planner.engines.llama_cpp import overheads, rules
+from planner.errors import EngineError, IllegalLayout, RequestError
+from planner.plan import (
+    Body,
+    Cost,
+    Device,
+    Evaluation,
+    Layout,
+    MemoryBudget,
+    Solver,
+)
+from planner.request import EvaluateRequest, PlanRequest
+from planner.solver import answer
+from planner.solver.cluster import Nodes, balanced, network_between
+from planner.solver.remedies import Rig, remedies
+from planner.subject import Shape, Subject, subject, window_of
+from planner.units import MIB
+
+_WORKLOAD = PlanRequest(model="")
+_NOT_SOLVED = Solver(
+    status="evaluated",
+    objective=None,
+    bound=None,
+    gap=None,
+    unit="",
+    space="the layout as named",
+    deterministic_time=0.0,
+    seed=0,
+)
+
+
+def evaluate(request: EvaluateRequest, catalog: Catalog) -> Evaluation:
+    """The memory of every device of a named layout, its verdict, and remedies where it is short.
+
+    Raises:
+        RequestError: a split or a count that makes no sense.
+        IllegalLayout: llama.cpp refuses the layout.
+    """
+    quant = request.quant
+    if quant == "auto":
+        quant = catalog.model(request.model).recommended
+    shape = _shape(request, catalog)
+    base = subject(catalog, request.model, quant, shape)
+    if request.devices is not None:
+        return _evaluation(request, catalog, base, _unnamed(request, base), (), ())
+    nodes = [(catalog.node(entry.node), entry.count) for entry in request.nodes]
+    network = network_between(catalog, nodes)
+    split = _split(request, catalog, base, nodes, network)
+    body = accounting.body(
+        base, catalog, split, network, _NOT_SOLVED, input_tokens=_WORKLOAD.input_tokens
+    )
+    rig = Rig(
+        catalog=catalog,
+        model=request.model,
+        quant=quant,
+        shape=shape,
+        nodes=nodes,
+        network=network,
+    )
+    evaluation = _evaluation(
+        request, catalog, base, body, _assumptions(catalog, base, body), _warnings(body)
+    )
+    if body.verdict == "fits":
+        return evaluation
+    return evaluation.model_copy(update={"remedies": remedies(rig)})
+
+
+def _shape(request: EvaluateRequest, catalog: Catalog) -> Shape:
+    if request.slots < 1:
+        raise RequestError(
+            f"--slots {request.slots}: at least one is served", hint="e.g. --slots 4"
+        )
+    pool = request.context
+    if pool is None:
+        pool = window_of(catalog, request.model) * request.slots
+    if pool < 1:
+        raise RequestError(
+            f"--context {pool}: the pool holds at least one token", hint="e.g. --context 32768"
+        )
+    shape = Shape(
+        build=request.engine_build,
+        pool=pool,
+        slots=request.slots,
+        ubatch=request.ubatch,
+        flash_attention=request.flash_attention,
+        kv_type=request.kv_type,
+        swa_full=request.swa_full,
+        depth=1,
+    )
+    return replace(shape, depth=min(_WORKLOAD.depth, max(pool // request.slots, 1)))
+
+
+def _split(
+    request: EvaluateRequest,
+    catalog: Catalog,
+    base: Subject,
+    nodes: Nodes,
+    network: Network | None,
+) -> Sequence[Assigned]:
+    """The named split, or the most balanced one."""
+    places = [
+        (node.name, number, index)
+        for node, count in nodes
+        for number in range(1, count + 1)
+        for index in range(node.gpus)
+    ]
+    if request.split is None:
+        found = balanced(catalog, base, nodes, network)
+        if found is None:
+            raise _illegal(base, min(len(places), rules.MAX_DEVICES))
+        return found.devices
+    _check_split(request.split, base, len(places))
+    stops = _running(request.split)
+    return tuple(
+        Assigned(node=name, number=number, index=index, first=first, stop=stop)
+        for (name, number, index), first, stop in zip(places, (0, *stops), stops, strict=False)
+    )
+
+
+def _check_split(split: Sequence[int], base: Subject, devices: int) -> None:
+    shown = ",".join(str(count) for count in split)
+    if len(split) != devices:
+        raise RequestError(
+            f"--split {shown}: {len(split)} numbers for {devices} devices",
+            hint="give one number per device, in order; 0 leaves a device out",
+        )
+    if any(count < 0 for count in split) or sum(split) != base.slots:
+        raise RequestError(
+            f"--split {shown}: the numbers add up to {sum(split)}, there are {base.slots} slots",
+            hint=f"{base.slots - 1} layers (MTP blocks counted) and 1 for the output",
+        )
+    used = sum(count > 0 for count in split)
+    if rules.illegal(base.architecture, base.settings, used):
+        raise _illegal(base, used)
+
+
+def _illegal(base: Subject, devices: int) -> IllegalLayout:
+    reasons = rules.illegal(base.architecture, base.settings, devices)
+    return IllegalLayout(
+        f"llama.cpp {base.build.name} refuses this layout: {'; '.join(reasons)}",
+        hint="use fewer devices",
+    )
+
+
+def _running(counts: Sequence[int]) -> tuple[int, ...]:
+    total = 0
+    stops = []
+    for count in counts:
+        total += count
+        stops.append(total)
+    return tuple(stops)
+
+
+def _unnamed(request: EvaluateRequest, base: Subject) -> Body:
+    """Memory on devices nobody named: pipeline-capable, without capacity, context or speed."""
+    count = request.devices
+    assert count is not None
+    reasons = rules.illegal(base.architecture, base.settings, count)
+    if reasons:
+        raise _illegal(base, count)
+    split = request.split or even(base.slots, count)
+    _check_split(split, base, count)
+    used = sum(slots > 0 for slots in split)
+    pipelined = base.pipelined(used, 2)
+    devices = []
+    first = 0
+    for index, slots in enumerate(split):
+        devices.append(_device(base, index, first, first + slots, used, pipelined=pipelined))
+        first += slots
+    return Body(
+        cluster=(),
+        cost=Cost(
+            purchase_usd=None,
+            purchase_low_usd=None,
+            purchase_high_usd=None,
+            network_usd=0.0,
+            network=None,
+            hourly_usd=None,
+            power_w=None,
+            rack_units=None,
+            remaining_usd=None,
+        ),
+        layout=Layout(pipeline_parallel=used),
+        verdict="fits",
+        devices=tuple(devices),
+        hosts=(accounting.head_host(base, "host-1", devices=used, pipelined=pipelined),),
+        performance=(),
+        prefill=(),
+        solver=_NOT_SOLVED,
+    )
+
+
+def even(slots: int, devices: int) -> tuple[int, ...]:
+    """`slots` over `devices` as evenly as whole numbers allow, the first ones larger."""
+    each, more = divmod(slots, devices)
+    return tuple(each + (index < more) for index in range(devices))
+
+
+def _device(
+    base: Subject, index: int, first: int, stop: int, devices: int, *, pipelined: bool
+) -> Device:
+    graph = (0, 0, 0)
+    if stop > first:
+        graph = base.memory.device(first, stop, devices=devices, pipelined=pipelined)
+    weights, cache, compute = graph
+    reserve = overheads.RESERVE if stop > first else 0
+    last = min(stop, base.architecture.depth) - 1
+    return Device(
+        id=f"host-1.{index}",
+        node="host-1",
+        gpu="unnamed",
+        replica=0,
+        stage=index if stop > first else None,
+        first_layer=first if first <= last else None,
+        last_layer=last if first <= last else None,
+        output=stop == base.slots and stop > first,
+        experts=accounting.experts_held(base, first, last),
+        slots=stop - first,
+        capacity_bytes=None,
+        headroom_bytes=None,
+        budget=MemoryBudget(
+            weights=weights,
+            kv_cache=cache,
+            compute=compute,
+            runtime=0,
+            reserve=reserve,
+            total=weights + cache + compute + reserve,
+        ),
+    )
+
+
+def _assumptions(catalog: Catalog, base: Subject, body: Body) -> tuple[str, ...]:
+    lines = [f"{overheads.RESERVE // MIB:,} MiB of every device is kept free as reserve"]
+    for entry in body.cluster:
+        gpu = catalog.gpu(entry.gpu)
+        capacity = accounting.capacity_of(gpu)
+        if capacity is None:
+            raise EngineError(f"{gpu.title}: its memory is not known", hint="name another node")
+        runtime = overheads.runtime(gpu, base.architecture, base.settings)
+        lines += [text for text in (capacity.assumption, runtime.assumption) if text]
+    return tuple(dict.fromkeys(lines))
+
+
+def _warnings(body: Body) -> tuple[str, ...]:
+    """How short a layout is, and of how little if the reserve would cover it."""
+    tightest = min(body.devices, key=lambda device: device.headroom_bytes or 0)
+    short = -(tightest.headroom_bytes or 0)
+    lines = []
+    if 0 < short <= overheads.RESERVE:
+        lines.append(
+            f"{tightest.id} is {-(-short // MIB):,} MiB short, less than its reserve of "
+            f"{overheads.RESERVE // MIB:,} MiB: it may load, but nothing is left for surprises"
+        )
+    elif short > 0:
+        lines.append(f"{tightest.id} is {-(-short // MIB):,} MiB short, more than its reserve")
+    lines += [
+        f"{entry.node_type}: run `{entry.setting_command}` first"
+        for entry in body.cluster
+        if entry.setting_command
+    ]
+    idle = sum(device.slots == 0 for device in body.devices)
+    if idle:
+        lines.append(f"{idle} devices hold nothing")
+    return tuple(lines)
+
+
+def _evaluation(
+    request: EvaluateRequest,
+    catalog: Catalog,
+    base: Subject,
+    body: Body,
+    assumptions: tuple[str, ...],
+    warnings: tuple[str, ...],
+) -> Evaluation:
+    return Evaluation(
+        **{name: getattr(body, name) for name in Body.model_fields},
+        request=request,
+        model=answer.summary(base),
+        engine=answer.engine(base),
+        assumptions=assumptions,
+        warnings=warnings,
+        planner_version=__version__,
+        catalog_digest=catalog.digest,
+    )

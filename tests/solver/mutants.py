@@ -1,0 +1,232 @@
+"""The solver with one thing wrong: a constraint gone, a bound 5 % too tight, a check left out.
+
+Limits are tightened by handing a constraint a problem with other numbers, so that no formula of the
+solver is written here a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from planner.solver import master, partition, search
+from planner.solver.master import Constraint, Group, Scenario
+from planner.solver.problem import Limits, Mode, Problem, Windows
+
+Mutate = Callable[[pytest.MonkeyPatch], None]
+Inputs = tuple[Problem, Scenario, list[Group]]
+Change = Callable[[Problem, Scenario, list[Group]], Inputs]
+
+TIGHT = 0.95
+PLENTY = 10_000
+
+
+def limited(problem: Problem, **changes: Callable[[Any], Any]) -> Problem:
+    """The problem with some limits changed; no limit stays none."""
+    old = problem.limits
+    new = {
+        name: None if getattr(old, name) is None else change(getattr(old, name))
+        for name, change in changes.items()
+    }
+    return replace(problem, limits=replace(old, **new))
+
+
+def tight(value: int) -> int:
+    """A limit 5 % lower."""
+    return int(value * TIGHT)
+
+
+def one_less(value: int) -> int:
+    """A limit in whole things, one lower: the least that is 5 % too tight."""
+    return value - 1
+
+
+def limits(**changes: Callable[[Any], Any]) -> Change:
+    """Other limits."""
+    return lambda problem, scenario, parts: (limited(problem, **changes), scenario, parts)
+
+
+def joint(**changes: Callable[[Any], Any]) -> Change:
+    """Another network."""
+
+    def change(problem: Problem, scenario: Scenario, parts: list[Group]) -> Inputs:
+        new = {name: alter(getattr(scenario.joint, name)) for name, alter in changes.items()}
+        return problem, replace(scenario, joint=replace(scenario.joint, **new)), parts
+
+    return change
+
+
+def options(**changes: Callable[[Any], Any]) -> Callable[[Problem], Problem]:
+    """Other nodes."""
+
+    def change(problem: Problem) -> Problem:
+        altered = tuple(
+            replace(o, **{name: alter(getattr(o, name)) for name, alter in changes.items()})
+            for o in problem.options
+        )
+        return replace(problem, options=altered)
+
+    return change
+
+
+def kinds(**changes: Callable[[Any], Any]) -> Callable[[Problem], Problem]:
+    """Other devices."""
+
+    def change(problem: Problem) -> Problem:
+        altered = tuple(
+            replace(k, **{name: alter(getattr(k, name)) for name, alter in changes.items()})
+            for k in problem.kinds
+        )
+        return replace(problem, kinds=altered)
+
+    return change
+
+
+class ShortWindows(Problem):
+    """A problem whose devices hold one slot less at most."""
+
+    def windows(self, kind: int, mode: Mode, spare: int = 0) -> Windows:
+        """The windows, the longest one slot shorter."""
+        found = super().windows(kind, mode, spare)
+        return found._replace(longest=found.longest - 1)
+
+
+def _short(problem: Problem) -> Problem:
+    return ShortWindows(**{field.name: getattr(problem, field.name) for field in fields(problem)})
+
+
+def _only_problem(change: Callable[[Problem], Problem]) -> Change:
+    return lambda problem, scenario, parts: (change(problem), scenario, parts)
+
+
+def _one_slot_more(problem: Problem, scenario: Scenario, parts: list[Group]) -> Inputs:
+    return problem, scenario, [replace(parts[0], count=parts[0].count + 1), *parts[1:]]
+
+
+def three_nodes(
+    model: Any, v: master.Variables, problem: Problem, scenario: Scenario, parts: list[Group]
+) -> None:
+    """Asks for three nodes where two are enough."""
+    model.add(sum(v.nodes) >= 3)
+
+
+def two_devices_each(
+    model: Any, v: master.Variables, problem: Problem, scenario: Scenario, parts: list[Group]
+) -> None:
+    """Asks for two devices of each node where one is enough."""
+    master.devices_of_nodes(model, v, problem, scenario, parts)
+    for nodes, devices in zip(v.nodes, v.devices, strict=True):
+        model.add(devices >= 2 * nodes)
+
+
+def without(constraint: Constraint) -> Mutate:
+    """The master without a constraint."""
+    kept = tuple(other for other in master.CONSTRAINTS if other is not constraint)
+    return lambda monkeypatch: monkeypatch.setattr(master, "CONSTRAINTS", kept)
+
+
+def instead(constraint: Constraint, other: Constraint) -> Mutate:
+    """The master with another constraint in the place of one."""
+    new = tuple(other if each is constraint else each for each in master.CONSTRAINTS)
+    return lambda monkeypatch: monkeypatch.setattr(master, "CONSTRAINTS", new)
+
+
+def tightened(constraint: Constraint, change: Change) -> Mutate:
+    """The master with a constraint that sees other numbers."""
+
+    def other(
+        model: Any, v: master.Variables, problem: Problem, scenario: Scenario, parts: list[Group]
+    ) -> None:
+        constraint(model, v, *change(problem, scenario, parts))
+
+    return instead(constraint, other)
+
+
+TIGHTER: dict[str, Mutate] = {
+    "every_slot_placed: a slot too many": tightened(master.every_slot_placed, _one_slot_more),
+    "several_nodes: three": instead(master.several_nodes, three_nodes),
+    "machines_within_limit: one less": tightened(
+        master.machines_within_limit, limits(machines=one_less)
+    ),
+    "machines_within_limit: a port less": tightened(
+        master.machines_within_limit, joint(ports=one_less, direct=one_less)
+    ),
+    "devices_of_nodes: two of each": instead(master.devices_of_nodes, two_devices_each),
+    "devices_of_nodes: one less usable": tightened(
+        master.devices_of_nodes, limits(devices=one_less)
+    ),
+    "devices_of_nodes: one less per node": tightened(
+        master.devices_of_nodes, _only_problem(options(gpus=lambda gpus: max(gpus - 1, 1)))
+    ),
+    "devices_within_limit: one less": tightened(
+        master.devices_within_limit, limits(devices=one_less)
+    ),
+    "slots_on_devices: one less": tightened(master.slots_on_devices, _only_problem(_short)),
+    "memory_within_capacity: 5 % less": tightened(
+        master.memory_within_capacity, _only_problem(kinds(capacity=tight))
+    ),
+    "fast_enough: 5 % less": tightened(master.fast_enough, limits(floor=tight)),
+    "as_fast_as: 5 % less": tightened(master.as_fast_as, limits(best=tight)),
+    "switch_when_needed: one less": tightened(master.switch_when_needed, joint(direct=one_less)),
+    "within_budget: 5 % less": tightened(master.within_budget, limits(budget=tight)),
+}
+
+
+def seeing(module: Any, name: str, change: Callable[[Problem], Problem]) -> Mutate:
+    """A function of the solver that sees another problem (its first argument)."""
+    original = getattr(module, name)
+
+    def other(problem: Problem, *rest: Any, **named: Any) -> Any:
+        return original(change(problem), *rest, **named)
+
+    return lambda monkeypatch: monkeypatch.setattr(module, name, other)
+
+
+def returning(module: Any, name: str, change: Callable[[Any], Any]) -> Mutate:
+    """A function of the solver whose result is changed."""
+    original = getattr(module, name)
+    return lambda monkeypatch: monkeypatch.setattr(
+        module, name, lambda *a, **n: change(original(*a, **n))
+    )
+
+
+def unlimited(name: str) -> Callable[[Problem], Problem]:
+    """The problem with a limit lifted."""
+    return lambda problem: replace(problem, limits=replace(problem.limits, **{name: None}))
+
+
+def _scaled_need(factor: float) -> Mutate:
+    original = Problem.need
+
+    def need(self: Problem, *window: Any) -> int:
+        return int(original(self, *window) * factor)
+
+    return lambda monkeypatch: monkeypatch.setattr(Problem, "need", need)
+
+
+def _below(factor: float) -> Mutate:
+    original = master.Master.below
+
+    def below(self: master.Master, value: int) -> None:
+        original(self, int(value * factor))
+
+    return lambda monkeypatch: monkeypatch.setattr(master.Master, "below", below)
+
+
+def _exclude_all_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = master.Master.exclude
+    monkeypatch.setattr(
+        master.Master, "exclude", lambda self, picks, subsets: original(self, picks, subsets=True)
+    )
+
+
+ELSEWHERE: dict[str, Mutate] = {
+    "stock: ignored": seeing(master, "variables", options(stock=lambda _: PLENTY)),
+    "stock: one less": seeing(master, "variables", options(stock=one_less)),
+    "memory: no need": _scaled_need(0),
+    "memory: 5 % more": _scaled_need(1.05),
+    "memory: no padding": seeing(partition, "latency", kinds(padded=lambda _: False)),
+}
