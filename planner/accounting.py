@@ -166,7 +166,7 @@ def devices_of(subject: Subject, catalog: Catalog, split: Sequence[Assigned]) ->
                 stage=None if idle else stage,
                 first_layer=assigned.first if has_layer else None,
                 last_layer=last if has_layer else None,
-                output=assigned.stop == subject.slots,
+                output=assigned.stop == subject.slots and not idle,
                 experts=experts_held(subject, assigned.first, last),
                 slots=assigned.stop - assigned.first,
                 capacity_bytes=capacity,

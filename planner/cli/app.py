@@ -20,7 +20,7 @@ _EPILOG = """Examples:
 
   plan kimi-k2 --quant Q4_K_M --budget 300000 -o plan.json
 
-  plan deepseek-r1 --budget-per-hour 40 --context 32768 --concurrency 8
+  plan deepseek-r1 --budget-per-hour 40 --context 32768 --concurrency 4
 
   plan evaluate kimi-k2 --quant Q4_K_M --node dgx-spark:6
 

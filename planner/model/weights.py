@@ -14,8 +14,9 @@ from planner.model.tensors import Component, Shape, gguf_tensors
 from planner.quantization.gguf_mixes import MixFacts, choose_types
 from planner.quantization.gguf_types import tensor_bytes
 
-LLAMA_70B_BLOCKS = 80
-"""Blocks of the `llama` network that the engine takes for a 70B (src/models/llama.cpp)."""
+BLOCKS_OF_70B = {"llama": 80, "qwen2": 80, "deci": 80, "olmo": 80, "jais2": 68}
+"""GGUF architecture to the number of blocks by which llama.cpp b11434 takes a network for a 70B
+(src/models/*.cpp); a `llama` with as many KV heads as heads is a 65B there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,5 +92,6 @@ def mix_facts(architecture: Architecture) -> MixFacts:
         ),
         default=0,
     )
-    llama_70b = architecture.gguf_name == "llama" and blocks == LLAMA_70B_BLOCKS and groups > 1
-    return MixFacts(blocks, groups, experts, llama_70b)
+    name = architecture.gguf_name
+    is_70b = BLOCKS_OF_70B.get(name) == blocks and (name != "llama" or groups > 1)
+    return MixFacts(blocks, groups, experts, is_70b)

@@ -40,8 +40,8 @@ class MixFacts(NamedTuple):
     """Query heads per KV head by the file's header (latent attention states one KV head)."""
     experts: int = 0
     """Routed experts; 0 for a dense network."""
-    llama_70b: bool = False
-    """Whether the engine takes it for a 70B Llama."""
+    is_70b: bool = False
+    """Whether the engine takes it for a 70B."""
 
 
 class Place(NamedTuple):
@@ -71,7 +71,7 @@ class Mix:
     embedding: str | None = None
     """Type of an untied token embedding; None is the base type."""
     two_bit: bool = False
-    """One or two bits: each down projection counts by itself, and a 70B Llama gets no extra."""
+    """One or two bits: each down projection counts by itself, and a 70B gets no extra."""
     flat: str | None = None
     """Type of all tensors that are not three-dimensional (experts are); None is by the cases."""
 

@@ -166,7 +166,7 @@ def _wanted(rules: Mix, category: Category, place: Place, shape: tuple[int, ...]
         ),
         rules.base,
     )
-    bumped = category == "value" and place.facts.llama_70b and not rules.two_bit
+    bumped = category == "value" and place.facts.is_70b and not rules.two_bit
     return "Q5_K" if bumped and type_name in ("Q3_K", "Q4_K") else type_name
 
 

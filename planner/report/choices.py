@@ -11,6 +11,9 @@ from planner.report.blocks import Block, Cell, Column, Grid, Heading, Line, line
 from planner.request import PlanRequest
 from planner.units import usd
 
+_SOURCE_LINE = 98
+"""Characters a price's line takes at most; `plan nodes show` has the whole source."""
+
 
 def question(model: ModelSummary, engine: str) -> Line:
     """Model, quantization, context, users and engine in one line."""
@@ -30,7 +33,7 @@ def headline(plan: Plan) -> Line:
     """Cluster, price, what is left, verdict and speed."""
     speed = plan.performance[0] if plan.performance else None
     parts: list[str | Cell] = [
-        "Cheapest: " if plan.solver.status != "feasible" else "Best found so far: ",
+        "Cheapest: " if plan.solver.status == "optimal" else "Best found so far: ",
         Cell(words.cluster(plan.cluster), "strong"),
         ", ",
         Cell(_price_in_question(plan, plan.request), "strong"),
@@ -169,13 +172,10 @@ def price_sources(body: Body, today: datetime.date) -> list[Block]:
     blocks: list[Block] = []
     for node in body.cluster:
         each = usd(node.purchase_usd) if node.purchase_usd else words.hourly(node.hourly_usd)
-        blocks.append(
-            line(
-                Cell(f"{node.node_type}: {each} each, {node.price_source} (", "dim"),
-                words.age(node.price_date, today),
-                Cell(")", "dim"),
-            )
-        )
+        price, age = f"{node.node_type}: {each} each (", words.age(node.price_date, today)
+        left = max(_SOURCE_LINE - len(price) - len(age.text) - len("): "), 20)
+        source = words.shortened(node.price_source, left)
+        blocks.append(line(Cell(price, "dim"), age, Cell(f"): {source}", "dim")))
     if body.cost.network is not None:
         network = f"{body.cost.network}: {usd(body.cost.network_usd)}, in the price"
         blocks.append(line(Cell(network, "dim")))

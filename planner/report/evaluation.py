@@ -18,7 +18,7 @@ def render(evaluation: Evaluation) -> list[Block]:
         *memory.verdict(evaluation, evaluation.remedies),
         *memory.settings(evaluation),
         *speed.speed(evaluation, evaluation.model.concurrency),
-        *proof.notes(evaluation.warnings, evaluation.assumptions),
+        *proof.notes(evaluation.warnings, evaluation.assumptions, memory.commands(evaluation)),
         proof.provenance(evaluation.planner_version, evaluation.catalog_digest),
     ]
 

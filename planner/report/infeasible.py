@@ -16,19 +16,21 @@ def render(outcome: Infeasible) -> list[Block]:
     engine = f"{request.engine} {request.engine_build}"
     blocks: list[Block] = [
         question(outcome.model, engine),
-        line(Cell("No plan", "bad"), f" within these limits, over {outcome.space}"),
+        line(Cell("No plan", "bad"), " exists within these limits."),
     ]
     if outcome.conflicts:
         columns = (Column("limit"), Column("value"), Column("conflict"))
         rows = tuple(map(_conflict, outcome.conflicts))
         blocks += [Heading("What conflicts"), Grid(columns, rows)]
     blocks += _relaxations(outcome)
+    blocks += [Heading("Proof"), line(f"Nothing fits among {outcome.space}")]
     blocks += notes((), outcome.assumptions)
     return [*blocks, provenance(outcome.planner_version, outcome.catalog_digest)]
 
 
 def _conflict(conflict: Conflict) -> tuple[Cell, ...]:
-    return row(Cell(conflict.limit, "strong"), conflict.value, conflict.detail)
+    value = _amount(conflict.limit, conflict.value)
+    return row(Cell(conflict.limit, "strong"), value, conflict.detail)
 
 
 def _relaxations(outcome: Infeasible) -> list[Block]:
@@ -63,11 +65,23 @@ def _relaxation(entry: Relaxation, number: str, *, rented: bool) -> tuple[Cell, 
         return row(
             "",
             Cell(entry.change, "dim"),
-            Cell(entry.from_, "dim"),
+            Cell(_amount(entry.change, entry.from_), "dim"),
             Cell("no value helps", "dim"),
             "",
         )
     price = ""
     if entry.cost_usd is not None:
         price = words.hourly(entry.cost_usd) if rented else usd(entry.cost_usd)
-    return row(Cell(number, "dim"), entry.change, entry.from_, Cell(entry.to, "good"), price)
+    before, after = _amount(entry.change, entry.from_), _amount(entry.change, entry.to)
+    return row(Cell(number, "dim"), entry.change, before, Cell(after, "good"), price)
+
+
+def _amount(limit: str, value: str) -> str:
+    """A bare number with separators, and as dollars where the limit is a budget."""
+    try:
+        number = float(value)
+    except ValueError:  # a name or a yes
+        return value
+    if limit.startswith("budget"):
+        return words.hourly(number) if "hour" in limit else usd(number)
+    return f"{number:,.10g}"

@@ -17,26 +17,30 @@ def memory(body: Body) -> list[Block]:
     """The table of devices in GiB, the tightest one marked, then the hosts."""
     if not body.devices:
         return []
-    blocks: list[Block] = [
-        Heading("Memory per device, GiB", "spare = capacity - total, in MiB; > is the tightest"),
-        _grid(body, short=False),
-    ]
-    return blocks + _hosts(body.hosts)
+    if words.tightest(body) is None:
+        heading = Heading("Memory per device, GiB", "of unnamed devices: no capacity, no verdict")
+    else:
+        note = "spare = capacity - total, in MiB; > is the tightest"
+        heading = Heading("Memory per device, GiB", note)
+    return [heading, _grid(body, short=False), *_hosts(body.hosts)]
 
 
 def _grid(body: Body, *, short: bool) -> Grid:
-    columns = (
+    columns = [
         Column("  device"),
         Column("layers"),
         *(Column(title, right=True) for title in (_SHORT if short else _NUMBERS)),
-    )
+    ]
     tightest = words.tightest(body)
     names = _short_names(body.devices) if short else [device.id for device in body.devices]
     rows = tuple(
         _device_row(device, name, marked=device is tightest)
         for device, name in zip(body.devices, names, strict=True)
     )
-    return Grid(columns, rows, narrow=None if short else _grid(body, short=True), tight=True)
+    if tightest is None:
+        columns, rows = columns[:-2], tuple(cells[:-2] for cells in rows)
+    narrow = None if short else _grid(body, short=True)
+    return Grid(tuple(columns), rows, narrow=narrow, tight=True)
 
 
 def _short_names(devices: Sequence[Device]) -> list[str]:
@@ -72,12 +76,13 @@ def _parts(budget: MemoryBudget) -> tuple[int, int, int, int, int]:
 
 
 def _hosts(hosts: Sequence[Host]) -> list[Block]:
-    return [_host(host) for host in hosts if host.budget.total or host.memory_bytes]
+    blocks: list[Block] = [_host(host) for host in hosts if host.budget.total and not host.unified]
+    if any(host.unified for host in hosts):
+        blocks.append(line(Cell("hosts share their devices' memory and are counted there", "dim")))
+    return blocks
 
 
 def _host(host: Host) -> Line:
-    if host.unified:
-        return line(Cell(f"host {host.node}: shares its device's memory, counted there", "dim"))
     of = "" if host.memory_bytes is None else f" of {words.gib(host.memory_bytes)}"
     named = zip(
         ("weights", "KV", "compute", "runtime", "reserve"), _parts(host.budget), strict=True
@@ -97,7 +102,7 @@ def verdict(body: Body, remedies: Sequence[Remedy]) -> list[Block]:
     if tightest is None:
         return []
     blocks: list[Block] = [line("Verdict: ", words.verdict(body.verdict), f"; {_margin(tightest)}")]
-    if remedies and body.verdict == "fits":
+    if remedies and body.verdict != "no":
         more = "; ".join(f"{entry.change} {words.mib(entry.headroom_bytes)}" for entry in remedies)
         blocks.append(line(Cell(f"more room, MiB spare then: {more}", "dim")))
     elif remedies:
@@ -152,3 +157,8 @@ def settings(body: Body) -> list[Block]:
         Heading("Set first", "without it the devices have less memory than planned"),
         Bullets(steps),
     ]
+
+
+def commands(body: Body) -> tuple[str, ...]:
+    """The commands `settings` shows."""
+    return tuple(node.setting_command for node in body.cluster if node.setting_command)

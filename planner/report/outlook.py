@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
-from planner.plan import Alternative, Download, Excluded, NextQuantization, Plan, Sensitivity
+from planner.plan import (
+    Alternative,
+    Download,
+    Excluded,
+    Headroom,
+    ModelSummary,
+    NextQuantization,
+    Plan,
+    Sensitivity,
+)
 from planner.report import words
-from planner.report.blocks import Block, Cell, Column, Grid, Heading, Pairs, row
+from planner.report.blocks import Block, Cell, Column, Grid, Heading, Pairs, line, row
 from planner.units import GB, usd
 from planner.values import Range
 
 _HOURS_PER_YEAR = 8766
-_NAMES_SHOWN = 4
+_NAMES_SHOWN = 2
 
 
 def outlook(plan: Plan) -> list[Block]:
     """One line each: room, next quantization, rent, price cases, file."""
     rows: list[tuple[str, Cell]] = []
     if plan.headroom is not None:
-        room = (
-            f"{words.tokens(plan.headroom.context)} tokens per user, or "
-            f"{words.plural(plan.headroom.concurrency, 'user')} of "
-            f"{words.tokens(plan.model.context)} tokens"
-        )
-        rows.append(("the spare memory buys", Cell(room)))
+        rows.append(("the spare memory buys", _room(plan.headroom, plan.model)))
     if plan.next_quantization is not None:
         rows.append(("next quantization up", _next(plan.next_quantization, plan)))
     if plan.rent_usd_per_hour is not None:
         rows.append(("renting the same", _rent(plan.rent_usd_per_hour, plan.cost.purchase_usd)))
-    rows += [(f"at {entry.level} prices", _at_prices(entry)) for entry in plan.sensitivity]
+    rented = plan.request.budget_per_hour is not None
+    rows += [(f"at {entry.level} prices", _at_prices(entry, rented)) for entry in plan.sensitivity]
     if plan.download is not None:
         rows.append(("file to fetch", _download(plan.download)))
     return [Heading("Around it"), Pairs(tuple(rows))] if rows else []
+
+
+def _room(headroom: Headroom, model: ModelSummary) -> Cell:
+    """More context or more users; the context asked for may be all the model has."""
+    ways = []
+    if headroom.context > model.context:
+        ways.append(f"{words.tokens(headroom.context)} tokens per user")
+    if headroom.concurrency > model.concurrency:
+        users = words.plural(headroom.concurrency, "user")
+        ways.append(f"{users} of {words.tokens(model.context)} tokens")
+    return Cell(", or ".join(ways) or "neither more context nor one user more")
 
 
 def _next(following: NextQuantization, plan: Plan) -> Cell:
@@ -61,10 +77,12 @@ def _rent(rent: Range, purchase: float | None) -> Cell:
     return Cell(text)
 
 
-def _at_prices(entry: Sensitivity) -> Cell:
+def _at_prices(entry: Sensitivity, rented: bool) -> Cell:
     if entry.cluster is None:
         return Cell("nothing fits the budget any more", "warn")
-    price = "" if entry.cost_usd is None else f", {usd(entry.cost_usd)}"
+    price = ""
+    if entry.cost_usd is not None:
+        price = f", {words.hourly(entry.cost_usd) if rented else usd(entry.cost_usd)}"
     if entry.changed:
         return Cell(f"another choice: {entry.cluster}{price}", "warn")
     return Cell(f"the same choice{price}")
@@ -75,7 +93,7 @@ def _download(download: Download) -> Cell:
     shards = "" if download.shards is None else f" in {words.plural(download.shards, 'file')}"
     text = (
         f"{download.quant}, {download.bytes / GB:,.2f} GB{shards}, {source}; "
-        f"head node needs {download.disk_bytes / GB:,.0f} GB of disk"
+        f"head node needs {-(-download.disk_bytes // GB):,} GB of disk"
     )
     if download.load_seconds is not None:
         text += (
@@ -85,17 +103,24 @@ def _download(download: Download) -> Cell:
 
 
 def alternatives(plan: Plan) -> list[Block]:
-    """Different ways to do it and what each trades."""
+    """Different ways and what each trades; no names where they only repeat the clusters."""
     if not plan.alternatives:
         return []
-    columns = (
+    columns = [
         Column("way"),
         Column("cluster"),
         Column("price", right=True),
         Column("tok/s", right=True),
         Column("trades"),
-    )
-    return [Heading("Other ways"), Grid(columns, tuple(map(_alternative, plan.alternatives)))]
+    ]
+    rows = tuple(map(_alternative, plan.alternatives))
+    if all(_parts(cells[0].text) == _parts(cells[1].text) for cells in rows):
+        columns, rows = columns[1:], tuple(cells[1:] for cells in rows)
+    return [Heading("Other ways"), Grid(tuple(columns), rows)]
+
+
+def _parts(cluster: str) -> set[str]:
+    return set(cluster.split(" + "))
 
 
 def _alternative(entry: Alternative) -> tuple[Cell, ...]:
@@ -117,27 +142,31 @@ def excluded(plan: Plan) -> list[Block]:
         return []
     columns = (
         Column("reason"),
-        Column("nodes"),
         Column("would save", right=True),
         Column("let in by"),
+        Column("nodes"),
     )
-    rows = tuple(map(_excluded, plan.excluded))
-    return [Heading("Not considered"), Grid(columns, rows)]
+    telling = [entry for entry in plan.excluded if entry.saving_usd != 0]
+    blocks: list[Block] = [Heading("Not considered")]
+    if telling:
+        blocks.append(Grid(columns, tuple(map(_excluded, telling))))
+    idle = [_with_option(entry) for entry in plan.excluded if entry.saving_usd == 0]
+    if idle:
+        blocks.append(line(Cell(f"would save nothing: {'; '.join(idle)}", "dim")))
+    return blocks
+
+
+def _with_option(entry: Excluded) -> str:
+    nodes = f" ({words.plural(len(entry.nodes), 'node')})" if entry.nodes else ""
+    return f"{entry.reason}{nodes}{f' ({entry.option})' if entry.option else ''}"
 
 
 def _excluded(entry: Excluded) -> tuple[Cell, ...]:
     names = ", ".join(entry.nodes[:_NAMES_SHOWN])
     more = len(entry.nodes) - _NAMES_SHOWN
     if more > 0:
-        names += f" and {more} more"
+        names += f", {more} more"
     saving = "unknown" if entry.saving_usd is None else usd(entry.saving_usd)
-    cheaper = bool(entry.saving_usd)
     return row(
-        entry.reason,
-        Cell(names, "dim"),
-        Cell(
-            saving if cheaper or entry.saving_usd is None else "nothing",
-            "warn" if cheaper else "dim",
-        ),
-        Cell(entry.option or "", "dim"),
+        entry.reason, Cell(saving, "warn"), Cell(entry.option or "", "dim"), Cell(names, "dim")
     )

@@ -21,7 +21,6 @@ def _plan(plan: Plan, today: datetime.date) -> list[Block]:
     return [
         choices.question(plan.model, engine),
         choices.headline(plan),
-        proof.proof(plan.solver),
         *choices.choices(plan),
         *choices.price_sources(plan, today),
         *memory.memory(plan),
@@ -31,7 +30,15 @@ def _plan(plan: Plan, today: datetime.date) -> list[Block]:
         *outlook.outlook(plan),
         *outlook.alternatives(plan),
         *outlook.excluded(plan),
-        *proof.notes(plan.warnings, plan.assumptions),
+        *proof.proof(plan.solver),
+        *proof.notes(plan.warnings, plan.assumptions, _shown(plan)),
         *proof.next_commands(plan),
         proof.provenance(plan.planner_version, plan.catalog_digest),
     ]
+
+
+def _shown(plan: Plan) -> tuple[str, ...]:
+    """Parts of warnings whose matter the report shows elsewhere: settings, waits, old prices."""
+    waits = (f"prompt of {entry.tokens:,} tokens" for entry in plan.prefill if not entry.usable)
+    ages = (f"days old ({node.price_date})" for node in plan.cluster if node.price_date)
+    return (*memory.commands(plan), *waits, *ages)

@@ -8,20 +8,18 @@ from planner.report.blocks import Block, Bullets, Cell, Command, Heading, Line, 
 from planner.units import usd
 
 
-def proof(solver: Solver) -> Line:
+def proof(solver: Solver) -> list[Block]:
     """Status, objective, bound, gap and the space the bound holds for."""
-    if solver.status == "evaluated":
-        return line(Cell("A layout you named; nothing was optimised.", "dim"))
     objective, bound = _amount(solver.objective, solver.unit), _amount(solver.bound, solver.unit)
     if solver.status == "optimal":
-        start = Cell("Proved cheapest: ", "good")
-        says = f"{objective}, lower bound {bound}, over {solver.space}"
+        start = Cell("Optimal: ", "good")
+        says = f"{objective}, and nothing below {bound} is possible"
     else:
         start = Cell("Not proved, the time limit came first: ", "warn")
         gap = "" if solver.gap is None else f" (gap {100 * solver.gap:.1f} %)"
-        says = f"{objective}, nothing below {bound}{gap}, over {solver.space}"
-    effort = f" [{solver.deterministic_time:.2f} deterministic s, seed {solver.seed}]"
-    return line(start, says, Cell(effort, "dim"))
+        says = f"{objective}, while nothing below {bound} is possible{gap}"
+    effort = f"{solver.deterministic_time:.2f} deterministic s, seed {solver.seed}"
+    return [Heading("Proof", effort), line(start, says, f"; among {solver.space}")]
 
 
 def _amount(value: float | None, unit: str) -> str:
@@ -36,13 +34,16 @@ def _amount(value: float | None, unit: str) -> str:
             return f"{value:g} {unit}"
 
 
-def notes(warnings: tuple[str, ...], assumptions: tuple[str, ...]) -> list[Block]:
-    """Warnings first, then what was assumed."""
+def notes(
+    warnings: tuple[str, ...], assumptions: tuple[str, ...], shown: tuple[str, ...] = ()
+) -> list[Block]:
+    """Warnings first, less those about a command in `shown`, then what was assumed."""
+    left = [text for text in warnings if not any(command in text for command in shown)]
     blocks: list[Block] = []
-    if warnings:
-        blocks += [Heading("Warnings"), Bullets(tuple(Cell(text, "warn") for text in warnings))]
+    if left:
+        blocks += [Heading("Warnings"), Bullets(tuple(Cell(text, "warn") for text in left))]
     if assumptions:
-        blocks += [Heading("Assumed"), Bullets(tuple(Cell(text) for text in assumptions))]
+        blocks += [Heading("Assumed"), line("; ".join(assumptions) + ".")]
     return blocks
 
 

@@ -1,223 +1,154 @@
-"""The requirements page of one model. Decimal GB for files and totals, GiB for devices."""
+"""The requirements page of a model: figures, machines, questions, and how all was counted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from planner.report import proof, words
+from planner.report import proof, requirements_machines, words
 from planner.report.blocks import (
     Block,
     Bullets,
     Cell,
     Column,
+    Command,
     Grid,
     Heading,
-    Line,
     Pairs,
+    Tone,
     line,
     row,
 )
+from planner.services.requirements_figures import page_gigabytes, page_tenths
 from planner.services.requirements_values import (
     Figure,
-    LeftOut,
-    Machine,
+    Figures,
     QuantizationNeeds,
     Requirements,
+    Specifications,
 )
-from planner.units import GB, significant
+from planner.units import gigabytes
 
-_FIGURES: tuple[Figure, ...] = (
-    "bits_per_weight",
-    "memory_bytes",
-    "full_memory_bytes",
-    "file_bytes",
+_FIGURES: tuple[tuple[str, Figure], ...] = (
+    ("bits", "bits_per_weight"),
+    ("memory", "memory_bytes"),
+    ("+context", "full_memory_bytes"),
+    ("file", "file_bytes"),
 )
 
 
 def render(page: Requirements) -> list[Block]:
-    """What is published, what each quantization needs, what runs it, questions answered."""
+    """The whole page."""
     return [
-        *_specifications(page),
+        line(
+            Cell(page.model.title, "strong"),
+            ": hardware requirements",
+            Cell(f"  ({_counted(page)})", "dim"),
+        ),
+        Heading("Specifications"),
+        _specifications(page.model),
         *_quantizations(page),
         *_parts(page),
-        *_machines(page),
-        *_left_out(page.left_out),
+        *requirements_machines.machines(page),
+        Heading("Questions"),
         *_answers(page),
+        Heading("How this was counted"),
+        Bullets(tuple(Cell(note) for note in page.notes)),
         *proof.notes((), page.assumptions),
+        Heading("Next"),
+        Command(f"plan {page.model.name} --quant {page.recommended}", "the cheapest cluster"),
         proof.provenance(page.planner_version, page.catalog_digest),
     ]
 
 
-def _specifications(page: Requirements) -> list[Block]:
-    model = page.model
-    facts = (
+def _counted(page: Requirements) -> str:
+    if page.method == "nominal":
+        return "the public pages' figures; --method true: exact ones"
+    return "exact; --method nominal: the public pages' figures"
+
+
+def _specifications(model: Specifications) -> Pairs:
+    rows = (
         ("publisher", model.publisher),
+        ("family", f"{model.family}, {model.architecture} in GGUF files"),
+        ("architecture", ", ".join(model.mechanisms)),
         (
             "parameters",
-            f"{words.parameters(model.parameters)}, "
-            f"{words.parameters(model.active_parameters)} active per token",
+            f"{words.parameters(model.parameters)} ({model.parameters:,}), "
+            f"{words.parameters(model.active_parameters)} active",
         ),
-        (
-            "network",
-            f"{model.architecture}, {model.layers} layers, {words.tokens(model.vocabulary)} words",
-        ),
+        ("layers", str(model.layers)),
         ("context", f"{words.tokens(model.context)} tokens"),
-        ("released, license", f"{model.released or 'unknown'}, {model.license or 'unknown'}"),
-        ("files", ", ".join(model.repositories) or "none known"),
+        ("vocabulary", words.tokens(model.vocabulary)),
+        ("license", model.license or words.NONE),
+        ("released", model.released or words.NONE),
+        ("published", ", ".join(model.repositories) or words.NONE),
     )
-    return [
-        line(Cell(model.title, "strong"), Cell(f"  ({model.name})", "dim")),
-        Pairs(tuple((label, Cell(text)) for label, text in facts)),
-    ]
+    return Pairs(tuple((name, Cell(text)) for name, text in rows))
 
 
 def _quantizations(page: Requirements) -> list[Block]:
-    counted = "public pages' arithmetic" if page.method == "nominal" else "exact bytes"
-    other = "exact bytes" if page.method == "nominal" else "public pages"
-    note = f"GB, {counted}; in brackets: {other}, where more than 2 % apart; * is recommended"
+    """The table of figures, the other count beside it, and the quality in words."""
     columns = (
-        Column("", keep=True),
-        Column("bits", right=True),
-        Column(f"memory at {words.tokens(page.short_context)}", right=True),
-        Column(f"at {words.tokens(page.model.context)}", right=True),
-        Column("file", right=True),
-        Column("quality"),
+        Column("quantization"),
+        *(Column(title, right=True) for title, _ in _FIGURES),
+        *(Column(f"({title})", right=True) for title, _ in _FIGURES),
     )
-    rows = tuple(_quantization(entry, page.method) for entry in page.quantizations)
-    return [Heading("What each quantization needs", note), Grid(columns, rows), *_method(page)]
-
-
-def _quantization(entry: QuantizationNeeds, method: str) -> tuple[Cell, ...]:
-    nominal = method == "nominal"
-    shown, other = (entry.nominal, entry.true) if nominal else (entry.true, entry.nominal)
-    cells = []
-    for figure in _FIGURES:
-        text = words.NONE if shown is None else _figure(figure, getattr(shown, figure))
-        if other is not None and figure in entry.differs:
-            text += f" ({_figure(figure, getattr(other, figure))})"
-        cells.append(Cell(text))
-    name = f"{entry.quant}{' *' if entry.recommended else ''}"
-    return (
-        Cell(name, "strong" if entry.recommended else "plain"),
-        *cells,
-        Cell(entry.quality, "dim"),
-    )
-
-
-def _figure(figure: Figure, value: float) -> str:
-    match figure:
-        case "bits_per_weight":
-            return f"{value:.2f}"
-        case "file_bytes":
-            return f"{value / GB:.2f}"
-        case "memory_bytes" | "full_memory_bytes":
-            return f"{value / GB:.1f}"
-
-
-def _method(page: Requirements) -> list[Line]:
-    method = page.nominal_method
+    rows = tuple(_quantization(page, needs) for needs in page.quantizations)
+    said = "exact" if page.method == "nominal" else "the public pages'"
+    quality = tuple((needs.quant, Cell(needs.quality)) for needs in page.quantizations)
     return [
-        line(
-            Cell(
-                f"The public pages count {significant(method.parameters / 1e9, 5)} B weights and "
-                f"2 x {method.layers} x {words.tokens(method.hidden)} x 2 = "
-                f"{words.tokens(method.kv_bytes_per_token)} bytes of cache per token: "
-                f"{method.kv_ratio:.1f} times what the engine allocates at the full window "
-                f"({method.true_kv_bytes / GB:.2f} GB).",
-                "dim",
-            )
-        )
+        Heading(
+            "Memory by quantization, GB",
+            f"at {page.short_context:,} tokens; * recommended; ({said}) where over 2 % apart",
+        ),
+        Grid(columns, rows, tight=True),
+        Heading("Quality"),
+        Pairs(quality),
     ]
+
+
+def _quantization(page: Requirements, needs: QuantizationNeeds) -> tuple[Cell, ...]:
+    nominal = page.method == "nominal"
+    first, second = (needs.nominal, needs.true) if nominal else (needs.true, needs.nominal)
+    tone: Tone = "strong" if needs.recommended else "plain"
+    cells = [Cell(needs.quant + (" *" if needs.recommended else ""), tone)]
+    cells += [Cell(_figure(first, name), tone) for _, name in _FIGURES]
+    for _, name in _FIGURES:
+        shown = name in needs.differs or first is None
+        cells.append(Cell(f"({_figure(second, name)})" if shown and second else "", "dim"))
+    return tuple(cells)
+
+
+def _figure(figures: Figures | None, name: Figure) -> str:
+    if figures is None:
+        return words.NONE
+    match name:
+        case "bits_per_weight":
+            return f"{figures.bits_per_weight:.2f}"
+        case "file_bytes":
+            return page_gigabytes(figures.file_bytes)
+        case "memory_bytes" | "full_memory_bytes":
+            return page_tenths(getattr(figures, name))
 
 
 def _parts(page: Requirements) -> list[Block]:
-    titles = ("tokens", "weights", "KV", "compute", "runtime", "total", "on the host")
+    """What the recommended quantization's memory is made of."""
+    names = ("tokens", "weights", "KV", "graph", "runtime", "device", "host")
     rows = tuple(
         row(
             words.tokens(part.tokens),
-            *map(words.gib, (part.weights, part.kv_cache, part.compute, part.runtime)),
-            Cell(words.gib(part.total), "strong"),
-            words.gib(part.host),
+            *map(gigabytes, (part.weights, part.kv_cache, part.compute, part.runtime)),
+            Cell(gigabytes(part.total), "strong"),
+            gigabytes(part.host),
         )
         for part in page.parts
     )
-    heading = Heading(f"Memory of {page.recommended}, GiB", page.hypothetical_device)
-    return [heading, Grid(tuple(Column(title, right=True) for title in titles), rows)]
-
-
-def _machines(page: Requirements) -> list[Block]:
-    able = [machine for machine in page.machines if machine.verdict != "no"]
-    unable = [machine for machine in page.machines if machine.verdict == "no"]
-    heading = Heading(
-        f"What runs {page.recommended} with {words.tokens(page.model.context)} tokens",
-        f"{len(able)} of {len(page.machines)} machines and clusters",
-    )
-    if not able:
-        return [heading, line(Cell("none of them", "warn"), *_smaller(unable))]
-    columns = (
-        Column("machines", keep=True),
-        Column("devices"),
-        Column("GiB each", right=True),
-        Column("verdict"),
-        Column("spare MiB", right=True),
-        Column("largest that fits"),
-    )
-    blocks: list[Block] = [heading, Grid(columns, tuple(map(_machine, able)))]
-    if unable:
-        blocks.append(line(Cell("too small: " + ", ".join(map(_name, unable)), "dim")))
-    return blocks + _settings(able)
-
-
-def _smaller(unable: Sequence[Machine]) -> tuple[str, ...]:
-    partly = [machine for machine in unable if machine.largest_quant is not None]
-    if not partly:
-        return ()
-    best = ", ".join(f"{_name(machine)} holds {machine.largest_quant}" for machine in partly[:4])
-    return (f"; with fewer bits: {best}",)
-
-
-def _name(machine: Machine) -> str:
-    return f"{machine.count}x {machine.node}"
-
-
-def _machine(machine: Machine) -> tuple[Cell, ...]:
-    used = f", {machine.devices_used} used" if machine.devices_used < machine.devices else ""
-    new = machine.availability == "new"
-    return row(
-        Cell(_name(machine), "plain" if new else "dim"),
-        f"{machine.devices}x {machine.gpu}{used}",
-        words.gib(machine.capacity_bytes),
-        words.verdict(machine.verdict),
-        words.mib(machine.spare_bytes),
-        machine.largest_quant or words.NONE,
-    )
-
-
-def _settings(machines: Sequence[Machine]) -> list[Block]:
-    commands: dict[str, list[str]] = {}
-    for machine in machines:
-        if machine.setting_command:
-            commands.setdefault(machine.setting_command, []).append(machine.node)
     return [
-        line(Cell(f"set first on {', '.join(dict.fromkeys(nodes))}: {command}", "warn"))
-        for command, nodes in commands.items()
+        Heading(
+            f"What {page.recommended} is made of, exact GB",
+            f"on one {page.hypothetical_device}, as if it were large enough",
+        ),
+        Grid(tuple(Column(name, right=True) for name in names), rows),
     ]
 
 
-def _left_out(entries: Sequence[LeftOut]) -> list[Block]:
-    if not entries:
-        return []
-    reasons: dict[str, list[str]] = {}
-    for entry in entries:
-        reasons.setdefault(entry.reason, []).append(entry.name)
-    items = (f"{reason}: {', '.join(names)}" for reason, names in reasons.items())
-    return [Heading("Without a verdict"), Bullets(tuple(map(Cell, items)))]
-
-
 def _answers(page: Requirements) -> list[Block]:
-    blocks: list[Block] = [Heading("Questions")] if page.answers else []
-    for entry in page.answers:
-        blocks += [line(Cell(entry.question, "strong")), line(entry.answer)]
-    if page.notes:
-        blocks += [Heading("Notes"), Bullets(tuple(Cell(note) for note in page.notes))]
-    return blocks
+    return [line(Cell(answer.question, "strong"), f" {answer.answer}") for answer in page.answers]

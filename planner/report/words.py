@@ -139,3 +139,11 @@ def age(date: str | None, today: datetime.date) -> Cell:
 def plural(count: int, noun: str) -> str:
     """`1 user`, `8 users`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def shortened(text: str, length: int) -> str:
+    """`text` cut after a word so that it has at most `length` characters, the cut marked."""
+    if len(text) <= length:
+        return text
+    head = text[: length - 4]
+    return head.rpartition(" ")[0].rstrip(",;: ") + " ..." if " " in head else head + " ..."

@@ -13,11 +13,12 @@ from planner.catalog.load import Catalog
 from planner.catalog.schema import Gpu, ModelRow, Quantization
 from planner.engines.llama_cpp import overheads
 from planner.errors import RequestError
-from planner.model.architecture import Architecture, MixtureOfExperts
+from planner.model.architecture import Architecture, Dense, Grouped, Latent, MixtureOfExperts
 from planner.model.tensors import active_parameters, parameters
 from planner.services import requirements_figures as figures
 from planner.services.requirements_answers import CONSUMER_GPU, Page, answers
-from planner.services.requirements_machines import Fits, machines, places
+from planner.services.requirements_fits import Fits, places
+from planner.services.requirements_machines import machines
 from planner.services.requirements_notes import notes
 from planner.services.requirements_values import (
     LeftOut,
@@ -54,11 +55,12 @@ def requirements(model: str, catalog: Catalog, method: Method = "true") -> Requi
     parts = figures.memory_parts(short, gpu), figures.memory_parts(recommended, gpu)
     rows = _rows(row, subjects, gpu, parts, method)
     everywhere, unjudged = places(catalog)
-    fits = Fits(subjects, recommended, everywhere)
+    fits = Fits(catalog, subjects, recommended, everywhere)
     held = machines(catalog, fits, everywhere)
     architecture = recommended.architecture
     specifications = _specifications(row, architecture)
     nominal = figures.nominal_method(row, architecture, parts[1].kv_cache)
+    mtp = any(layer.mtp for layer in architecture.layers)
     page = Page(
         model=specifications,
         method=method,
@@ -81,7 +83,7 @@ def requirements(model: str, catalog: Catalog, method: Method = "true") -> Requi
         machines=held,
         left_out=(*not_offered, *unjudged),
         answers=answers(page),
-        notes=notes(rows, nominal, parts, gpu, method),
+        notes=notes(rows, nominal, parts, gpu, method, mtp=mtp),
         assumptions=_assumptions(catalog, held, recommended),
         planner_version=__version__,
         catalog_digest=catalog.digest,
@@ -147,13 +149,13 @@ def _row(row: ModelRow, at: Subject, gpu: Gpu, fewer: int) -> QuantizationNeeds:
 
 
 def _specifications(row: ModelRow, architecture: Architecture) -> Specifications:
-    classes = row.config.get("architectures") or [architecture.gguf_name]
     return Specifications(
         name=row.name,
         title=row.title,
         publisher=row.publisher,
         family=str(row.config.get("model_type", architecture.gguf_name)),
-        architecture=str(classes[0]),
+        architecture=architecture.gguf_name,
+        mechanisms=_mechanisms(architecture),
         parameters=parameters(architecture),
         active_parameters=active_parameters(architecture),
         layers=architecture.depth,
@@ -164,6 +166,26 @@ def _specifications(row: ModelRow, architecture: Architecture) -> Specifications
         repositories=tuple(repository.id for repository in row.repositories),
         source=row.source,
     )
+
+
+def _mechanisms(architecture: Architecture) -> tuple[str, ...]:
+    """How its layers attend and feed forward, each kind once."""
+    found: dict[str, None] = {}
+    for layer in architecture.layers:
+        match layer.attention:
+            case Latent():
+                found["latent attention"] = None
+            case Grouped(window=None):
+                found["full attention"] = None
+            case Grouped(window=window):
+                found[f"attention over a window of {window:,} tokens"] = None
+    for layer in architecture.layers:
+        match layer.feed_forward:
+            case MixtureOfExperts(experts=experts, used=used):
+                found[f"{used} of {experts} experts a token"] = None
+            case Dense():
+                found["dense layers"] = None
+    return tuple(found)
 
 
 def _consumer_title(catalog: Catalog) -> str:

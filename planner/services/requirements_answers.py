@@ -8,6 +8,7 @@ from typing import NamedTuple
 from planner.services.requirements_figures import SHORT_CONTEXT, page_gigabytes, page_tenths
 from planner.services.requirements_values import (
     Answer,
+    Figure,
     Figures,
     Machine,
     MemoryParts,
@@ -22,6 +23,8 @@ CONSUMER_GPU = "rtx-5090-32"
 COMFORT = 1.3
 """The public pages recommend so many times the memory of a quantization."""
 EIGHT_BIT = "Q8_0"
+TRAINED_IN = "MXFP4_MOE"
+"""The mix of models whose experts were trained in 4 bits; recommended for these only."""
 WORKSTATION_CARDS = 4
 """Cards in one machine up to which it is a workstation here."""
 _SHOWN = 3
@@ -56,10 +59,10 @@ class Page(NamedTuple):
         """The figures of a row by the asked method; exact ones where the public pages have none."""
         return row.nominal if self.method == "nominal" and row.nominal else row.true
 
-    def smallest(self) -> QuantizationNeeds:
-        """The row with the smallest file by the asked method."""
+    def smallest(self, figure: Figure) -> QuantizationNeeds:
+        """The row with the least of one figure, of those the method has figures for."""
         listed = [row for row in self.rows if self.method == "true" or row.nominal] or self.rows
-        return min(listed, key=lambda row: self.figures(row).file_bytes)
+        return min(listed, key=lambda row: getattr(self.figures(row), figure))
 
 
 def answers(page: Page) -> tuple[Answer, ...]:
@@ -108,38 +111,42 @@ def _consumer_gpu(page: Page) -> str:
     alone = next((m for m in page.machines if m.gpu == CONSUMER_GPU and m.devices == 1), None)
     if alone is None:
         return ""
-    free = f"the {alone.capacity_bytes / GIB:.1f} GiB ({gigabytes(alone.capacity_bytes)} GB) it has free"
+    free = f"the {page_tenths(alone.capacity_bytes)} GB it has free"
     if alone.verdict != "no":
         better = _better_than_recommended(page, alone.largest_quant)
         return f"Yes: {page.recommended.quant} fits with the full context{better}."
     if alone.largest_quant is not None:
-        return f"Yes, with a smaller quantization: {alone.largest_quant} fits with the full context."
+        return (
+            f"Yes, with a smaller quantization: {alone.largest_quant} fits with the full context."
+        )
     if page.short_quant is not None:
         return (
             f"Only with less than the full context: {page.short_quant} fits with "
             f"{SHORT_CONTEXT:,} tokens in the cache."
         )
-    row = page.smallest()
+    row = page.smallest("memory_bytes")
     needs = page_tenths(page.figures(row).memory_bytes)
-    return f"No: the smallest quantization, {row.quant}, needs {needs} GB, more than {free}."
+    return f"No: {row.quant}, which needs least, takes {needs} GB, more than {free}."
 
 
 def _better_than_recommended(page: Page, largest: str | None) -> str:
     if largest is None or largest == page.recommended.quant:
         return ""
-    return f", and so does everything up to {largest}"
+    return f"; the largest that fits is {largest}"
 
 
 def _best(page: Page) -> str:
     row = page.recommended
     text = f"{row.quant} ({_gb(page, row)}) is the recommended one"
     larger = [r for r in page.rows if r.rank > row.rank and (page.method == "true" or r.nominal)]
-    if larger:
+    if row.quant == TRAINED_IN:
+        text += ": the model was trained in it, so that larger files are no better"
+    elif larger:
         above = min(larger, key=lambda r: r.rank)
         text += f". {above.quant} ({_gb(page, above)}) is the next better"
-    smallest = page.smallest()
+    smallest = page.smallest("memory_bytes")
     if smallest is not row:
-        text += f". The smallest is {smallest.quant} ({_gb(page, smallest)}; {smallest.quality})"
+        text += f". {smallest.quant} needs least ({_gb(page, smallest)}; {smallest.quality})"
     return text + "."
 
 
@@ -157,8 +164,8 @@ def _mac(page: Page) -> str:
         if able:
             smallest = min(able, key=lambda m: (m.availability != "new", m.capacity_bytes, m.node))
             setting = smallest.setting_command
-            after = f" after `{setting}`" if setting else ""
-            return f"Yes: {quant} fits {_named(smallest)} with the full context{after}{_speed(smallest)}."
+            after = (f" after `{setting}`" if setting else "") + _speed(smallest)
+            return f"Yes: {quant} fits {_named(smallest)} with the full context{after}."
     largest = max(macs, key=lambda m: (m.capacity_bytes * m.devices_used, m.node))
     if largest.largest_quant is None:
         return f"No: not even the smallest quantization fits {_named(largest)}."
@@ -202,7 +209,9 @@ def _locally(page: Page) -> str:
     }
     yes = [f"{name} ({found[0].title}{_times(found[0])})" for name, found in kinds.items() if found]
     no = [name for name, found in kinds.items() if not found]
-    text = f"At {quant} with the full context, yes on {_list(yes)}" if yes else f"Yes: {able[0].title}"
+    text = (
+        f"At {quant} with the full context, yes on {_list(yes)}" if yes else f"Yes: {able[0].title}"
+    )
     return text + (f"; not on {_list(no, 'or')}." if no else ".")
 
 
@@ -215,7 +224,7 @@ def _list(items: Sequence[str], word: str = "and") -> str:
 
 
 def _download(page: Page) -> str:
-    row, smallest = page.recommended, page.smallest()
+    row, smallest = page.recommended, page.smallest("file_bytes")
     text = f"{_file(page, row)} at {row.quant}"
     others = {EIGHT_BIT: page.row(EIGHT_BIT), smallest.quant: smallest}
     for name, other in others.items():

@@ -70,9 +70,7 @@ def page_tenths(size: int) -> str:
     return f"{float(page_gigabytes(size)):.1f}"
 
 
-def nominal_method(
-    row: ModelRow, architecture: Architecture, true_kv_bytes: int
-) -> NominalMethod:
+def nominal_method(row: ModelRow, architecture: Architecture, true_kv_bytes: int) -> NominalMethod:
     """What the public pages' arithmetic takes for this model, beside what it really has."""
     layers, hidden = architecture.depth, architecture.hidden
     window = nominal_kv_bytes(layers, hidden, architecture.context_length)
@@ -143,4 +141,3 @@ def differing(true: Figures, nominal: Figures | None) -> tuple[Figure, ...]:
         for name in names
         if abs(getattr(nominal, name) - getattr(true, name)) > DIFFERENCE * getattr(true, name)
     )
-

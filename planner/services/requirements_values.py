@@ -21,7 +21,9 @@ class Specifications(Value):
     family: str
     """`model_type` of its published configuration."""
     architecture: str
-    """Architecture class of its published configuration."""
+    """`general.architecture` of its GGUF files."""
+    mechanisms: tuple[str, ...]
+    """How its layers attend and feed forward."""
     parameters: int
     """Of the text network, without multi-token-prediction blocks."""
     active_parameters: int

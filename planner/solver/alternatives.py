@@ -5,7 +5,7 @@ from __future__ import annotations
 from planner.plan import Alternative, Body
 from planner.solver.session import Choice, Session
 
-MOST = 5
+MOST = 4
 LEAST = 3
 
 
@@ -24,7 +24,7 @@ def alternatives(
     seen: list[Choice] = []
     while len(fresh) < MOST:
         without = (*session.request.exclude, *taken)
-        choice = session.cheapest(session.formulation(quant, exclude=without))
+        choice = session.any(session.formulation(quant, exclude=without))
         if choice is None:
             break
         (seen if choice.text in known else fresh).append(choice)

@@ -276,7 +276,10 @@ class Master:
         solver = cp_model.CpSolver()
         solver.parameters.random_seed = SEED
         solver.parameters.num_workers = 1
-        solver.parameters.linearization_level = 2
+        solver.parameters.linearization_level = 1
+        solver.parameters.max_presolve_iterations = 1
+        solver.parameters.cp_model_probing_level = 0
+        solver.parameters.symmetry_level = 0
         solver.parameters.max_deterministic_time = max(seconds, 1e-3)
         status = solver.solve(self.model)
         self.deterministic_time += solver.response_proto.deterministic_time

@@ -1,30 +1,17 @@
 """The exact split of the slots over a given node multiset: fits or not, how fast, how balanced.
 
 Every device taken (all that were bought, up to the engine's limit) gets at least one slot, slots
-stay in order, and the devices of one node are neighbours. Labels are (best, floor) nanoseconds;
-where both cases agree there is one label per position. Exact: `tests/solver` compares it with an
-exhaustive enumeration that shares no code with it.
+stay in order, and the devices of one node are neighbours. Exact: `tests/solver` compares it with
+an exhaustive enumeration that shares no code with it.
 """
 
 from __future__ import annotations
 
-import itertools
-import operator
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from planner.solver.labels import BothCases, Labels
 from planner.solver.problem import Joint, Mode, Picks, Problem
-
-
-class Assignment(NamedTuple):
-    """One device and its slots [first, stop)."""
-
-    option: int
-    node: int
-    """Which node of the cluster, from 0, in pipeline order."""
-    first: int
-    stop: int
+from planner.solver.walk import Assignment, Fastest, OneCase, Path, Walk, by_total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +23,6 @@ class Placement:
     floor: int
     headroom: int
     """Free bytes of the tightest device."""
-
-
-class _Label(NamedTuple):
-    best: int
-    floor: int
-    position: int
-    device: Assignment | None
-    before: _Label | None
 
 
 def place(problem: Problem, picks: Picks, joint: Joint | None) -> Placement | None:
@@ -82,7 +61,7 @@ def most_balanced(problem: Problem, picks: Picks, joint: Joint | None) -> Placem
         if trial is None:
             high = middle
             continue
-        devices = _trail(trial)
+        devices = trial.devices
         least = _headroom(problem, devices, mode)
         chosen = Placement(devices=devices, best=trial.best, floor=trial.floor, headroom=least)
     return chosen
@@ -113,7 +92,7 @@ def reaches(problem: Problem, picks: Picks) -> bool:
         min(pick.nodes * option.gpus, limit) for pick, option in zip(picks, options, strict=True)
     ]
     far: dict[tuple[int, ...], int] = {(0,) * len(picks): 0}
-    for used in _by_total(most, limit):
+    for used in by_total(most, limit):
         position = far.get(used)
         if position is None:
             continue
@@ -125,11 +104,6 @@ def reaches(problem: Problem, picks: Picks) -> bool:
             after = (*used[:index], used[index] + 1, *used[index + 1 :])
             far[after] = max(far.get(after, 0), table.furthest[position])
     return False
-
-
-def _by_total(most: list[int], limit: int) -> Iterator[tuple[int, ...]]:
-    every = itertools.product(*(range(count + 1) for count in most))
-    return iter(sorted((u for u in every if sum(u) <= limit), key=lambda u: (sum(u), u)))
 
 
 def _single_fits(problem: Problem, picks: Picks) -> bool:
@@ -185,133 +159,40 @@ def _uniform_latency(problem: Problem, picks: Picks, joint: Joint | None) -> tup
 
 def _search(
     problem: Problem, picks: Picks, joint: Joint | None, *, spare: int, by_floor: bool = False
-) -> _Label | None:
-    """The fastest label that places every slot, leaves `spare` bytes and keeps the limits."""
-    used = devices_used(problem, picks)
-    if sum(pick.nodes for pick in picks) > used or used > problem.slots:
+) -> Path | None:
+    """The fastest path that places every slot, leaves `spare` bytes and keeps the limits.
+
+    The fastest in one case is taken where it keeps the limits. Where it does not, but the fastest
+    in the other case does, the trade-offs between both are looked through.
+    """
+    mode, used = _mode(problem, picks), devices_used(problem, picks)
+    if not sum(pick.nodes for pick in picks) <= used <= problem.slots:
         return None
-    counts = tuple(pick.nodes for pick in picks)
-    start: dict[int, list[_Label]] = {0: [_Label(0, 0, 0, None, None)]}
-    states: dict[tuple[tuple[int, ...], int], dict[int, list[_Label]]] = {
-        ((0,) * len(picks), 0): start
-    }
-    walker = _Walker(problem, picks, joint, spare, used)
-    for taken in _by_total(list(counts), sum(counts)):
-        for done in range(used + 1):
-            labels = states.pop((taken, done), None)
-            if labels is None:
-                continue
-            if taken == counts and done == used:
-                order = operator.itemgetter(*((1, 0) if by_floor else (0, 1)))
-                return min(labels.get(problem.slots, []), key=order, default=None)
-            for index, pick in enumerate(picks):
-                if taken[index] < pick.nodes:
-                    after = (*taken[:index], taken[index] + 1, *taken[index + 1 :])
-                    left = sum(counts) - sum(after)
-                    walker.node(states, labels, index, after, done, left)
-    return None
 
-
-class _Walker:
-    """Extends label tables by one node; holds what stays the same during one search."""
-
-    def __init__(
-        self, problem: Problem, picks: Picks, joint: Joint | None, spare: int, used: int
-    ) -> None:
-        mode = _mode(problem, picks)
-        self.problem, self.picks, self.joint, self.used = problem, picks, joint, used
-        self.tables = [
-            problem.windows(problem.options[pick.option].kind, mode, spare) for pick in picks
-        ]
-
-    def node(
-        self,
-        states: dict[tuple[tuple[int, ...], int], dict[int, list[_Label]]],
-        labels: dict[int, list[_Label]],
-        index: int,
-        after: tuple[int, ...],
-        done: int,
-        left: int,
-    ) -> None:
-        """Puts the next node of pick `index` behind `labels`, using as many devices as allowed."""
-        option = self.problem.options[self.picks[index].option]
-        later = sum(
-            (pick.nodes - taken) * self.problem.options[pick.option].gpus
-            for pick, taken in zip(self.picks, after, strict=True)
+    def fastest(*, floor: bool) -> Path | None:
+        walk: Walk[Fastest] = Walk(
+            problem=problem, picks=picks, joint=joint, mode=mode, used=used, spare=spare
         )
-        number = sum(after) - 1
-        for position in range(option.gpus):
-            total = done + position + 1
-            if total > self.used:
-                return
-            first = position == 0
-            hop = (
-                ((self.joint.best, self.joint.floor) if self.joint else (0, 0))
-                if first
-                else (option.inner_best, option.inner_floor)
-            )
-            hop = (0, 0) if done == 0 and first else hop
-            final = total == self.used and left == 0
-            labels = self._device(labels, index, number, hop, final)
-            if not labels:
-                return
-            if left <= self.used - total <= later:
-                _merge(states.setdefault((after, total), {}), labels)
+        algebra = OneCase(walk, by_floor=floor)
+        state = walk.run(algebra)
+        return None if state is None else algebra.path(state)
 
-    def _device(
-        self,
-        labels: dict[int, list[_Label]],
-        index: int,
-        number: int,
-        hop: tuple[int, int],
-        final: bool,
-    ) -> dict[int, list[_Label]]:
-        problem, table = self.problem, self.tables[index]
-        option_index = self.picks[index].option
-        kind = problem.kinds[problem.options[option_index].kind]
-        best, floor, limits = kind.best, kind.floor, problem.limits
-        out: dict[int, list[_Label]] = {}
-        for position, here in labels.items():
-            if final:
-                stops: range | tuple[int, ...] = (problem.slots,) if table.tail[position] else ()
-            else:
-                stops = range(position + 1, table.furthest[position] + 1)
-            for stop in stops:
-                for label in here:
-                    added = label.best + hop[0] + best[stop] - best[position]
-                    slow = label.floor + hop[1] + floor[stop] - floor[position]
-                    if limits.floor is not None and slow > limits.floor:
-                        continue
-                    if limits.best is not None and added > limits.best:
-                        continue
-                    device = Assignment(option_index, number, position, stop)
-                    _insert(out.setdefault(stop, []), _Label(added, slow, stop, device, label))
-        return out
-
-
-def _insert(labels: list[_Label], new: _Label) -> None:
-    """Adds `new` unless one is at least as good in both cases; drops what it beats."""
-    for label in labels:
-        if label.best <= new.best and label.floor <= new.floor:
-            return
-    labels[:] = [x for x in labels if not (new.best <= x.best and new.floor <= x.floor)]
-    labels.append(new)
-
-
-def _merge(into: dict[int, list[_Label]], labels: dict[int, list[_Label]]) -> None:
-    for position, here in labels.items():
-        there = into.setdefault(position, [])
-        for label in here:
-            _insert(there, label)
-
-
-def _trail(label: _Label) -> tuple[Assignment, ...]:
-    devices: list[Assignment] = []
-    step: _Label | None = label
-    while step is not None and step.device is not None:
-        devices.append(step.device)
-        step = step.before
-    return tuple(reversed(devices))
+    path = fastest(floor=by_floor)
+    if path is None or path.keeps(problem.limits):
+        return path
+    other = fastest(floor=not by_floor)
+    assert other is not None
+    limits = problem.limits
+    if (limits.floor is not None and min(path.floor, other.floor) > limits.floor) or (
+        limits.best is not None and min(path.best, other.best) > limits.best
+    ):
+        return None
+    both: Walk[Labels] = Walk(
+        problem=problem, picks=picks, joint=joint, mode=mode, used=used, spare=spare
+    )
+    every = BothCases(both)
+    state = both.run(every)
+    return None if state is None else every.path(state, by_floor=by_floor)
 
 
 def _headroom(problem: Problem, devices: tuple[Assignment, ...], mode: Mode) -> int:
@@ -322,19 +203,17 @@ def _headroom(problem: Problem, devices: tuple[Assignment, ...], mode: Mode) -> 
     )
 
 
-def _balance_mixed(
-    problem: Problem, picks: Picks, joint: Joint | None, fastest: _Label
-) -> Placement:
+def _balance_mixed(problem: Problem, picks: Picks, joint: Joint | None, fastest: Path) -> Placement:
     """Most headroom of the tightest device at the fastest label's best time, by bisection."""
     mode = _mode(problem, picks)
-    devices = _trail(fastest)
+    devices = fastest.devices
     chosen, low = fastest, _headroom(problem, devices, mode)
     high = max(problem.kinds[problem.options[p.option].kind].capacity for p in picks)
     while high - low > 2**20:
         middle = (low + high) // 2
         trial = _search(problem, picks, joint, spare=middle)
         if trial is not None and trial.best == fastest.best:
-            chosen, devices = trial, _trail(trial)
+            chosen, devices = trial, trial.devices
             low = _headroom(problem, devices, mode)
         else:
             high = middle

@@ -12,6 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+NEVER = 2**60
+"""More bytes or nanoseconds than anything has; sums of a few stay within 64 bits."""
 MONEY_UNIT = 10_000
 """Money units in one USD."""
 
@@ -135,35 +142,48 @@ class Problem:
 
     def need(self, kind: Kind, first: int, stop: int, mode: Mode) -> int:
         """Bytes of slots [first, stop) on a device of `kind`."""
-        total = self.need_bytes(first, stop, mode)
+        total = int(_needs(self.need_bytes, self.slots, mode)[first, stop])
         if kind.padded:
             total += self.padding[stop] - self.padding[first]
         if first == 0:
             total += kind.head_bytes[mode]
         return total
 
+    def needs(self, kind: Kind, mode: Mode) -> Matrix:
+        """`need` of every window at once, [first, stop]; huge where stop <= first."""
+        needs = _needs(self.need_bytes, self.slots, mode)
+        if kind.padded:
+            padding = np.array(self.padding, dtype=np.int64)
+            needs = needs + padding[None, :] - padding[:, None]
+        if kind.head_bytes[mode]:
+            needs = needs.copy()
+            needs[0] += kind.head_bytes[mode]
+        return needs
+
     def limited(self, limits: Limits) -> Problem:
         """The same problem under other limits; what is known of its windows is kept."""
         other = dataclasses.replace(self, limits=limits)
-        other.__dict__["_windows"] = self._windows
+        other.__dict__["_known"] = self._known
         return other
 
     @functools.cached_property
-    def _windows(self) -> dict[tuple[int, Mode, int], Windows]:
+    def _known(self) -> dict[tuple[int, Mode, int], Windows]:
         return {}
 
     def windows(self, kind: int, mode: Mode, spare: int = 0) -> Windows:
         """Which slot windows fit a device of that kind and leave `spare` bytes free."""
         key = (kind, mode, spare)
-        found = self._windows.get(key)
+        found = self._known.get(key)
         if found is None:
-            found = self._windows[key] = _windows(self, self.kinds[kind], mode, spare)
+            found = self._known[key] = _windows(self, self.kinds[kind], mode, spare)
         return found
 
 
 class Windows(NamedTuple):
-    """Slot windows that fit one device; needs grow with the window, so an end is enough."""
+    """Slot windows that fit one device."""
 
+    fits: Flags
+    """[first, stop]: whether slots [first, stop) fit; the last column takes the output."""
     furthest: tuple[int, ...]
     """For each first slot, the largest stop short of the output that fits; first if none."""
     tail: tuple[bool, ...]
@@ -173,15 +193,20 @@ class Windows(NamedTuple):
 
 
 def _windows(problem: Problem, kind: Kind, mode: Mode, spare: int) -> Windows:
-    slots, room = problem.slots, kind.capacity - spare
-    furthest: list[int] = []
-    stop = 0
+    slots = problem.slots
+    fits = problem.needs(kind, mode) <= kind.capacity - spare
+    first = np.arange(slots)
+    inner = fits[:slots, :slots].sum(axis=1)
+    tail = fits[:slots, slots]
+    longest = max(int(inner.max(initial=0)), int(((slots - first) * tail).max(initial=0)))
+    return Windows(fits, tuple((first + inner).tolist()), tuple(tail.tolist()), longest)
+
+
+@functools.lru_cache(maxsize=128)
+def _needs(need_bytes: NeedFunction, slots: int, mode: Mode) -> Matrix:
+    """Graph memory of every window, [first, stop], bytes."""
+    needs = np.full((slots + 1, slots + 1), NEVER, dtype=np.int64)
     for first in range(slots):
-        stop = max(stop, first) if first != 1 else 1  # slot 0 alone carries the head's extras
-        while stop < slots - 1 and problem.need(kind, first, stop + 1, mode) <= room:
-            stop += 1
-        furthest.append(stop)
-    tail = tuple(problem.need(kind, first, slots, mode) <= room for first in range(slots))
-    inner = max(end - first for first, end in enumerate(furthest))
-    last = max((slots - first for first, fits in enumerate(tail) if fits), default=0)
-    return Windows(tuple(furthest), tail, max(inner, last))
+        for stop in range(first + 1, slots + 1):
+            needs[first, stop] = need_bytes(first, stop, mode)
+    return needs

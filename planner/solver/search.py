@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from planner.solver import partition
@@ -153,34 +153,70 @@ def _single_nodes(search: _Search) -> None:
 
 
 def _scenarios(problem: Problem) -> list[Scenario]:
-    """Every way to join at least two nodes, by network and device family."""
+    """Every way to join at least two nodes, by network and device family; the dearer ways left out.
+
+    Within a scenario, options that another one beats are left out too.
+    """
     from planner.solver.master import Scenario
 
     families = sorted({option.family for option in problem.options})
     unions = [set(families)] if problem.limits.mixed_families else [{f} for f in families]
-    found = []
-    for joint in problem.joints:
-        for union in unions:
-            options = tuple(
+    ways = [
+        (
+            joint,
+            tuple(
                 index
                 for index, option in enumerate(problem.options)
-                if option.family in union and joint.name in option.networks
-            )
-            usable = _undominated(problem, joint, options)
-            if usable:
-                found.append(Scenario(joint=joint, options=usable))
-    return found
+                if option.family in union and joint.name in option.networks and option.stock
+            ),
+        )
+        for joint in problem.joints
+        for union in unions
+    ]
+    return [
+        Scenario(joint=joint, options=_undominated(problem, joint, options))
+        for number, (joint, options) in enumerate(ways)
+        if options
+        and not any(
+            _replaces(problem, way, (joint, options))
+            and (other < number or not _replaces(problem, (joint, options), way))
+            for other, way in enumerate(ways)
+            if other != number
+        )
+    ]
+
+
+Way = tuple[Joint, tuple[int, ...]]
+
+
+def _replaces(problem: Problem, a: Way, b: Way) -> bool:
+    """Whether every cluster of way `b` can be joined by way `a`, no dearer and no slower."""
+    one, two = a[0], b[0]
+    return (
+        set(b[1]) <= set(a[1])
+        and one.best <= two.best
+        and one.floor <= two.floor
+        and one.switch <= two.switch
+        and one.direct >= two.direct
+        and _most_machines(problem, one) >= _most_machines(problem, two)
+        and all(
+            problem.options[i].join_cost(one.name) <= problem.options[i].join_cost(two.name)
+            for i in b[1]
+        )
+    )
+
+
+def _most_machines(problem: Problem, joint: Joint) -> int:
+    return min(max(joint.ports, joint.direct), problem.limits.machines)
 
 
 def _undominated(problem: Problem, joint: Joint, options: tuple[int, ...]) -> tuple[int, ...]:
     """Options no other one beats or equals in every respect that counts in this scenario."""
-    kept: list[int] = []
-    for index in options:
-        if problem.options[index].stock < 1:
-            continue
-        if not any(_beats(problem, joint, other, index) for other in options if other != index):
-            kept.append(index)
-    return tuple(kept)
+    return tuple(
+        index
+        for index in options
+        if not any(_beats(problem, joint, other, index) for other in options if other != index)
+    )
 
 
 def _beats(problem: Problem, joint: Joint, a: int, b: int) -> bool:
@@ -248,7 +284,7 @@ def _open(search: _Search, scenario: Scenario, bound: int) -> int | None:
     from planner.solver.master import Master
 
     problem, goal, clock = search.problem, search.goal, search.clock
-    master = Master(problem, scenario, goal)
+    master = Master(problem, _affordable(search, scenario), goal)
     if search.score is not None:
         master.below(search.score)
     while True:
@@ -270,3 +306,20 @@ def _open(search: _Search, scenario: Scenario, bound: int) -> int | None:
         master.exclude(picks, subsets=not alone)
         if clock.left <= 0:
             return max(score, bound)
+
+
+def _affordable(search: _Search, scenario: Scenario) -> Scenario:
+    """The scenario without the options that cannot be in a cheap enough cluster of two nodes."""
+    problem, joint = search.problem, scenario.joint
+    most = problem.limits.budget
+    if search.goal == "cost" and search.score is not None:
+        most = search.score - 1
+    if most is None:
+        return scenario
+    prices = {
+        index: problem.options[index].price + problem.options[index].join_cost(joint.name)
+        for index in scenario.options
+    }
+    least = min(prices.values())
+    kept = tuple(index for index in scenario.options if prices[index] + least <= most)
+    return replace(scenario, options=kept)

@@ -44,11 +44,11 @@ _WAIVABLE: tuple[Reason, ...] = (
 
 
 def published(catalog: Catalog, row: ModelRow) -> list[str]:
-    """GGUF quantizations somebody publishes for a model; all standard mixes where none is known."""
+    """GGUF quantizations published for a model; every standard mix where no full list is known."""
     known = [
         name
         for repository in row.repositories
-        if repository.kind == "gguf"
+        if repository.kind == "gguf" and repository.complete
         for name in repository.quantizations
         if name in catalog.quantizations
     ]
@@ -125,7 +125,7 @@ def next_quantization(session: Session, formulation: Formulation) -> NextQuantiz
         limit = "budget_per_hour" if market.rented(session.request) else "budget"
         changes: dict[str, Any] = {limit: UNLIMITED}
         unlimited = session.formulation(entry.name, **changes)
-        choice = session.cheapest(unlimited)
+        choice = session.any(unlimited)
         return NextQuantization(
             quant=entry.name,
             file_bytes=unlimited.subject.weights.total_bytes,
@@ -139,7 +139,7 @@ def sensitivity(session: Session, cheapest: Choice) -> tuple[Sensitivity, ...]:
     quant = cheapest.formulation.subject.quantization.name
     found = []
     for level in ("low", "high"):
-        choice = session.cheapest(session.formulation(quant, Market(level=level)))
+        choice = session.any(session.formulation(quant, Market(level=level)))
         found.append(
             Sensitivity(
                 level=level,

@@ -122,6 +122,14 @@ def two_devices_each(
         model.add(devices >= 2 * nodes)
 
 
+def no_light_devices(
+    model: Any, v: master.Variables, problem: Problem, scenario: Scenario, parts: list[Group]
+) -> None:
+    """Takes every device to hold a transformer block."""
+    master.memory_within_capacity(model, v, problem, scenario, parts)
+    model.add(sum(v.light) == 0)
+
+
 def without(constraint: Constraint) -> Mutate:
     """The master without a constraint."""
     kept = tuple(other for other in master.CONSTRAINTS if other is not constraint)
@@ -167,6 +175,9 @@ TIGHTER: dict[str, Mutate] = {
     "slots_on_devices: one less": tightened(master.slots_on_devices, _only_problem(_short)),
     "memory_within_capacity: 5 % less": tightened(
         master.memory_within_capacity, _only_problem(kinds(capacity=tight))
+    ),
+    "memory_within_capacity: no light devices": instead(
+        master.memory_within_capacity, no_light_devices
     ),
     "fast_enough: 5 % less": tightened(master.fast_enough, limits(floor=tight)),
     "as_fast_as: 5 % less": tightened(master.as_fast_as, limits(best=tight)),
@@ -216,17 +227,75 @@ def _below(factor: float) -> Mutate:
     return lambda monkeypatch: monkeypatch.setattr(master.Master, "below", below)
 
 
-def _exclude_all_inside(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = master.Master.exclude
-    monkeypatch.setattr(
-        master.Master, "exclude", lambda self, picks, subsets: original(self, picks, subsets=True)
-    )
+def _stock(change: Callable[[int], int]) -> Mutate:
+    """A master that has its variables for another stock."""
+    original = master.variables
+
+    def other(model: Any, problem: Problem, *rest: Any) -> master.Variables:
+        return original(model, options(stock=change)(problem), *rest)
+
+    return lambda monkeypatch: monkeypatch.setattr(master, "variables", other)
+
+
+def always(module: Any, name: str, answer: object) -> Mutate:
+    """A function of the solver that always answers the same."""
+    return lambda monkeypatch: monkeypatch.setattr(module, name, lambda *_, **__: answer)
+
+
+def _zeros(line: tuple[int, ...]) -> tuple[int, ...]:
+    return (0,) * len(line)
+
+
+def _no_head(head: dict[Mode, int]) -> dict[Mode, int]:
+    return dict.fromkeys(head, 0)
+
+
+def _other_modes(problem: Problem) -> Problem:
+    return replace(problem, rpc_pipelines=not problem.rpc_pipelines)
+
+
+def _blind(change: Callable[[Problem], Problem]) -> Mutate:
+    """Dominance that does not look at something."""
+    return seeing(search, "_no_worse", change)
 
 
 ELSEWHERE: dict[str, Mutate] = {
-    "stock: ignored": seeing(master, "variables", options(stock=lambda _: PLENTY)),
-    "stock: one less": seeing(master, "variables", options(stock=one_less)),
+    "stock: ignored": _stock(lambda _: PLENTY),
+    "stock: one less": _stock(one_less),
     "memory: no need": _scaled_need(0),
     "memory: 5 % more": _scaled_need(1.05),
-    "memory: no padding": seeing(partition, "latency", kinds(padded=lambda _: False)),
+    "partition: no padding": seeing(partition, "latency", kinds(padded=lambda _: False)),
+    "partition: no extras of the head": seeing(partition, "latency", kinds(head_bytes=_no_head)),
+    "partition: wrong mode": seeing(partition, "latency", _other_modes),
+    "partition: no floor": seeing(partition, "latency", unlimited("floor")),
+    "partition: floor 5 % less": seeing(partition, "latency", lambda p: limited(p, floor=tight)),
+    "partition: no best": seeing(partition, "latency", unlimited("best")),
+    "partition: best 5 % less": seeing(partition, "latency", lambda p: limited(p, best=tight)),
+    "partition: a device less": seeing(partition, "latency", lambda p: limited(p, devices=one_less)),
+    "partition: any number of devices": seeing(
+        partition, "latency", lambda p: limited(p, devices=lambda _: PLENTY)
+    ),
+    "partition: never reaches": always(partition, "reaches", False),
+    "search: no budget": seeing(search, "assess", unlimited("budget")),
+    "search: budget 5 % less": seeing(search, "assess", lambda p: limited(p, budget=tight)),
+    "search: cost 5 % more": returning(search, "cost_of", lambda cost: int(cost * 1.05)),
+    "search: no single nodes": always(search, "_single_nodes", None),
+    "search: first scenario dropped": returning(search, "_scenarios", lambda s: s[1:]),
+    "search: last scenario dropped": returning(search, "_scenarios", lambda s: s[:-1]),
+    "search: bound 5 % more": returning(search, "_bound", lambda b: b and int(b * 1.05)),
+    "search: 5 % better or nothing": _below(TIGHT),
+    "master: overhead 5 % more": returning(master, "_least_overhead", lambda b: int(b * 1.05) + 1),
+    "dominance: twins beat each other": lambda monkeypatch: monkeypatch.setattr(
+        search, "_beats", search._no_worse
+    ),
+    "dominance: blind to stock": _blind(options(stock=lambda _: PLENTY)),
+    "dominance: blind to price": _blind(options(price=lambda _: 0)),
+    "dominance: blind to adapters": _blind(options(adapters=_zeros)),
+    "dominance: blind to devices": _blind(options(gpus=lambda _: 1)),
+    "dominance: blind to machines": _blind(options(machines=lambda _: 1)),
+    "dominance: blind to hops": _blind(options(inner_best=lambda _: 0, inner_floor=lambda _: 0)),
+    "dominance: blind to capacity": _blind(kinds(capacity=lambda _: 2**40)),
+    "dominance: blind to head": _blind(kinds(head_bytes=_no_head)),
+    "dominance: blind to padding": _blind(kinds(padded=lambda _: False)),
+    "dominance: blind to speed": _blind(kinds(best=_zeros, floor=_zeros)),
 }

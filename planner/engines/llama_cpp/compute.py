@@ -94,7 +94,7 @@ class Graph:
             peak = max(feed_forward, attention + mask)  # the mask is freed after attention
         else:
             peak = max(feed_forward, attention) + mask
-        if kinds and name == "gemma3" and self._rotates_apart(position):
+        if kinds and name == "gemma3" and self._keeps_query(windows, position):
             peak += self._bytes(head_width(kinds[0].layer.attention))
         peak += self._value_indices(windows, pipelined=position.pipelined)
         return max(peak, logits) + self._small(pipelined=position.pipelined)
@@ -109,12 +109,16 @@ class Graph:
             + self._small(pipelined=pipelined)
         )
 
-    def _rotates_apart(self, position: Position) -> bool:
-        """Whether gemma3 keeps one more h: with a quantized cache, or a lone first layer."""
+    def _keeps_query(self, windows: tuple[int | None, ...], position: Position) -> bool:
+        """Whether gemma3 keeps one h more.
+
+        With a quantized cache on the first device, and on all when pipelined; without flash
+        attention on a first device of sliding-window layers only.
+        """
         settings = self._settings
         if settings.quantized_cache:
             return position.first or position.pipelined
-        return position.first and position.layers == 1 and not settings.flash_attention
+        return position.first and not settings.flash_attention and None not in windows
 
     def _bytes(self, elements: int) -> int:
         """F32 bytes of `elements` per token of a step."""

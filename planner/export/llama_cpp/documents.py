@@ -51,7 +51,7 @@ def settings(plan: Plan, machines: tuple[Machine, ...], title: str) -> str:
         )
         + "\nLLAMA_SERVER=llama-server\nRPC_SERVER=ggml-rpc-server",
         shell.comment(
-            "More flags, split at spaces. LLAMA_EXTRA is for llama-server and comes last, so it wins;",
+            "More flags, split at spaces. LLAMA_EXTRA is for llama-server; it comes last and wins.",
             "RPC_EXTRA is for ggml-rpc-server (-c keeps weights on disk for the next start).",
             "Taken from the environment unless set here:",
             "LLAMA_EXTRA='--metrics'",
@@ -80,9 +80,9 @@ def _addresses(head: Machine, *, several: bool) -> str:
             "ggml-rpc-server controls it. Use addresses of a private network, or stay on 127.0.0.1",
             "and forward each port to the head, there: ssh -N -L PORT:127.0.0.1:PORT MACHINE",
         ]
+    lines.append("The head waits WAIT_SECONDS for the ggml-rpc-servers it is told of.")
     values = [("HTTP_HOST", head.address), ("HTTP_PORT", str(HTTP_PORT))]
-    if several:
-        values.append(("WAIT_SECONDS", str(WAIT_SECONDS)))
+    values.append(("WAIT_SECONDS", str(WAIT_SECONDS)))
     return "\n".join([shell.comment(*lines), *(shell.assignment(*value) for value in values)])
 
 
@@ -154,7 +154,7 @@ def readme(plan: Plan, machines: tuple[Machine, ...], title: str) -> str:
         lines += [
             "",
             "Machines without --host NAME=ADDRESS are reached on 127.0.0.1: for forwarded ports,",
-            "or tests on one machine. The RPC protocol has neither authentication nor encryption and",
+            "or tests on one machine. The RPC protocol has no authentication and no encryption and",
             "must not be reachable from outside a private network.",
         ]
     return "\n".join(lines) + "\n"

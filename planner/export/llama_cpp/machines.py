@@ -17,8 +17,8 @@ from planner.errors import EngineError, RequestError, UnknownName
 from planner.plan import ClusterNode, Device, Plan
 
 LOOPBACK = "127.0.0.1"
-FIRST_RPC_PORT = 50052
-"""ggml-rpc-server's default port; the plan's devices count up from it."""
+FIRST_RPC_PORT = 25052
+"""Port of the first device; the others count up. Below the ports systems give to clients."""
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 _HOST_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
 

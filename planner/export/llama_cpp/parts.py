@@ -128,14 +128,14 @@ ask() { # endpoint: a client that lists its devices; a GPU of this machine is no
 
 await() { # endpoints: until each of them shows a device, at most WAIT_SECONDS
     scratch=$(mktemp -d)
-    asked=0 waited=0
+    asked=0 started=$(date +%s)
     for endpoint; do
         ask "$endpoint"
     done
     while [ -n "$probes" ]; do
         sleep 1
         check
-        waited=$((waited + 1))
+        waited=$(($(date +%s) - started))
         asking=$probes probes='' missing=''
         for entry in $asking; do
             rest=${entry#*/}

@@ -10,12 +10,15 @@ from decimal import Decimal
 
 import pytest
 
+import planner.export.llama_cpp
+import planner.services.evaluate
 import planner.solver
+import planner.verify
 from planner import __version__
 from planner.cli import main
 from planner.errors import CatalogError
 from planner.plan import Plan
-from planner.request import PlanRequest, Stock
+from planner.request import EvaluateRequest, NodeCount, PlanRequest, Stock
 from tests.unit.report import example
 
 
@@ -187,7 +190,7 @@ def test_json_is_the_outcome_and_the_same_bytes_twice(capsys, solved):
 def test_no_plan_is_exit_one_with_json_keys_as_documented(capsys, solved):
     solved.answer = example.infeasible()
     assert main(["kimi-k2", "--budget", "5000"]) == 1
-    assert "No plan within these limits" in capsys.readouterr().out
+    assert "No plan exists within these limits" in capsys.readouterr().out
     assert main(["kimi-k2", "--budget", "5000", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["kind"] == "infeasible"
@@ -238,6 +241,68 @@ def test_control_c_is_exit_130(capsys, solved):
     solved.answer = KeyboardInterrupt()
     assert main(["kimi-k2"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("fits", 0), ("tight", 0), ("no", 1)])
+def test_evaluate_exits_by_its_verdict_and_passes_every_option(capsys, monkeypatch, verdict, code):
+    asked = []
+
+    def evaluate(request, catalog):
+        asked.append(request)
+        return example.evaluation(verdict=verdict)
+
+    monkeypatch.setattr(planner.services.evaluate, "evaluate", evaluate)
+    line = (
+        "evaluate kimi-k2 --quant Q4_K_M --engine-build b10434 --node a:2 --node b:1 "
+        "--split 31,0,31 -c 4096 --slots 2 --kv-type q8_0 --ubatch 256 --flash-attention off "
+        "--swa-full --json"
+    )
+    assert main(line.split()) == code
+    assert json.loads(capsys.readouterr().out)["verdict"] == verdict
+    assert asked == [
+        EvaluateRequest(
+            model="kimi-k2",
+            quant="Q4_K_M",
+            engine_build="b10434",
+            nodes=(NodeCount(node="a", count=2), NodeCount(node="b", count=1)),
+            split=(31, 0, 31),
+            context=4096,
+            slots=2,
+            kv_type="q8_0",
+            ubatch=256,
+            flash_attention=False,
+            swa_full=True,
+        )
+    ]
+
+
+@pytest.mark.parametrize(("violations", "code"), [((), 0), (("layer 5 is placed twice",), 1)])
+def test_verify_exits_by_what_it_finds(capsys, monkeypatch, tmp_path, violations, code):
+    path = tmp_path / "plan.json"
+    path.write_text(example.plan().model_dump_json(by_alias=True), encoding="utf-8")
+    monkeypatch.setattr(planner.verify, "verify", lambda plan, catalog: violations)
+    assert main(["verify", str(path), "--json"]) == code
+    found = json.loads(capsys.readouterr().out)
+    assert found["agrees"] == (not violations)
+    assert found["violations"] == list(violations)
+    assert main(["verify", str(path)]) == code
+    assert all(text in capsys.readouterr().out for text in violations)
+
+
+def test_export_lists_the_files_it_wrote(capsys, monkeypatch, tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_text(example.plan().model_dump_json(by_alias=True), encoding="utf-8")
+    asked = []
+
+    def export(plan, directory, hosts, *, force):
+        asked.append((plan, directory, hosts, force))
+        return (directory / "start.sh",)
+
+    monkeypatch.setattr(planner.export.llama_cpp, "export_llama_cpp", export)
+    line = ["export", "llama.cpp", str(path), "-o", str(tmp_path / "out"), "--host", "a=10.0.0.1"]
+    assert main([*line, "--json"]) == 0
+    assert asked == [(example.plan(), tmp_path / "out", {"a": "10.0.0.1"}, False)]
+    assert json.loads(capsys.readouterr().out)["files"] == [str(tmp_path / "out" / "start.sh")]
 
 
 def test_help_and_version(capsys):

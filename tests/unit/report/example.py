@@ -17,6 +17,7 @@ from planner.plan import (
     Device,
     Download,
     Engine,
+    Evaluation,
     Excluded,
     Headroom,
     Host,
@@ -34,7 +35,7 @@ from planner.plan import (
     Solver,
     Term,
 )
-from planner.request import PlanRequest
+from planner.request import EvaluateRequest, PlanRequest
 from planner.units import GIB, MIB
 from planner.values import Range
 
@@ -298,6 +299,7 @@ def plan(**changes: object) -> Plan:
                 saving_usd=119_500.0,
                 option="--used",
             ),
+            Excluded(reason="at most 4 machines", nodes=(), saving_usd=0.0, option="--max-nodes 8"),
             Excluded(reason="no purchase price", nodes=("hgx-h200", "mi300x-x8"), saving_usd=None),
         ),
         "download": Download(
@@ -333,7 +335,7 @@ def infeasible(**changes: object) -> Infeasible:
         "request": PlanRequest(model="kimi-k2", quant="Q4_K_M", budget=Decimal(5_000)),
         "model": MODEL,
         "conflicts": (
-            Conflict(limit="budget", value="$5,000", detail="the cheapest plan costs $129,800"),
+            Conflict(limit="budget", value="5000", detail="the cheapest plan costs $129,800"),
             Conflict(
                 limit="min-speed", value="10 tok/s", detail="nothing under $28,700 reaches it"
             ),
@@ -341,12 +343,12 @@ def infeasible(**changes: object) -> Infeasible:
         "relaxations": (
             Relaxation(
                 change="budget",
-                from_="$5,000",
-                to="$129,800",
+                from_="5000",
+                to="129800",
                 cost_usd=129_800.0,
                 command="plan kimi-k2 --quant Q4_K_M --budget 129800",
             ),
-            Relaxation(change="context", from_="131,072", to=None, cost_usd=None, command=None),
+            Relaxation(change="context", from_="131072", to=None, cost_usd=None, command=None),
             Relaxation(change="quantization", from_="Q4_K_M", to=None, cost_usd=None, command=None),
         ),
         "space": "all multisets of at most 4 of 31 nodes and all contiguous layer splits",
@@ -355,3 +357,17 @@ def infeasible(**changes: object) -> Infeasible:
         "catalog_digest": "0123456789abcdef" * 4,
     }
     return Infeasible.model_validate({**fields, **changes})
+
+
+def evaluation(**changes: object) -> Evaluation:
+    """The same split as a layout somebody named."""
+    fields: dict[str, object] = {
+        **{name: getattr(CHEAPEST, name) for name in Body.model_fields},
+        "request": EvaluateRequest(model="kimi-k2"),
+        "model": MODEL,
+        "engine": ENGINE,
+        "solver": solver(0).model_copy(update={"status": "evaluated", "objective": None}),
+        "planner_version": "0.1.0",
+        "catalog_digest": "0123456789abcdef" * 4,
+    }
+    return Evaluation.model_validate({**fields, **changes})
