@@ -85,7 +85,7 @@ def machine_of(node: Node, number: int, index: int) -> str:
     """Name of the machine a device is in: `dgx-h100-1`; `dgx-spark-pair-1b` inside linked ones."""
     if node.machines == 1:
         return f"{node.name}-{number}"
-    letter = "abcdefghijklmnop"[index * node.machines // node.gpus]
+    letter = "abcdefghijklmnopqrstuvwxyz"[index * node.machines // node.gpus]
     return f"{node.name}-{number}{letter}"
 
 

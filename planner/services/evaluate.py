@@ -73,7 +73,8 @@ def evaluate(request: EvaluateRequest, catalog: Catalog) -> Evaluation:
     )
     if body.verdict == "fits":
         return evaluation
-    return evaluation.model_copy(update={"remedies": remedies(rig)})
+    least = min(device.headroom_bytes or 0 for device in body.devices)
+    return evaluation.model_copy(update={"remedies": remedies(rig, least)})
 
 
 def _shape(request: EvaluateRequest, catalog: Catalog) -> Shape:

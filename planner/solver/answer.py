@@ -142,7 +142,7 @@ def _yes(session: Session, cheapest: Choice) -> Plan:
             fastest=_with_proof(session, fastest, bodies),
         ),
         alternatives=alternatives(session, cheapest, body, [best_value, fastest]),
-        remedies=remedies(_rig(session, cheapest)) if body.verdict == "tight" else (),
+        remedies=remedies(_rig(session, cheapest), _least(body)) if body.verdict == "tight" else (),
         headroom=surroundings.headroom(session, cheapest),
         next_quantization=surroundings.next_quantization(session, formulation),
         sensitivity=surroundings.sensitivity(session, cheapest),
@@ -176,6 +176,11 @@ def _rig(session: Session, choice: Choice) -> Rig:
         nodes=[(session.catalog.node(name), count) for name, count in choice.nodes.items()],
         network=formulation.network(choice.candidate.joint),
     )
+
+
+def _least(body: Body) -> int:
+    """Free bytes of the tightest device."""
+    return min(device.headroom_bytes or 0 for device in body.devices)
 
 
 def _gpus(body: Body) -> Sequence[str]:

@@ -41,13 +41,21 @@ class Rig:
         return balanced(self.catalog, self.subject(**changes), self.nodes, self.network)
 
 
-def remedies(rig: Rig) -> tuple[Remedy, ...]:
-    """Smaller ubatch, quantized cache, less context, moved tensors, one device more; all tried."""
-    return tuple(
-        remedy
-        for tries in (_ubatch, _cache, _context, _moved_tensors, _one_more)
-        for remedy in tries(rig)
-    )
+def remedies(rig: Rig, headroom: int) -> tuple[Remedy, ...]:
+    """What gives more room than the `headroom` bytes of the tightest device now; all tried.
+
+    A balanced split, a smaller ubatch, a quantized cache, less context, moved tensors, one device
+    more. From the second on, the split is balanced each time.
+    """
+    balanced_split = rig.split()
+    first = []
+    if balanced_split is not None and balanced_split.headroom > headroom + MIB:
+        shares = ",".join(str(device.stop - device.first) for device in balanced_split.devices)
+        first.append(
+            _remedy(rig, f"split for room, not speed: -ts {shares}", balanced_split.headroom, None)
+        )
+    rest = (_ubatch, _cache, _context, _moved_tensors, _one_more)
+    return (*first, *(remedy for tries in rest for remedy in tries(rig)))
 
 
 def _remedy(rig: Rig, change: str, headroom: int, option: str | None) -> Remedy:

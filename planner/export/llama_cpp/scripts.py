@@ -10,6 +10,10 @@ from planner.plan import Plan
 
 VISIBLE_VARIABLE = {"cuda": "CUDA_VISIBLE_DEVICES", "rocm": "HIP_VISIBLE_DEVICES"}
 """Device family to the variable that names the GPUs a process may see."""
+_SERVER_CHECK = (
+    '[ -n "$servers" ] ||\n'
+    '    die "no ggml-rpc-server to start: set DEVICE_n and ENDPOINT_n in devices.env"'
+)
 _MODEL_CHECK = '[ -r "$MODEL" ] || die "no weight file $MODEL: set MODEL in devices.env"'
 
 
@@ -30,12 +34,11 @@ def script(plan: Plan, machine: Machine, machines: tuple[Machine, ...], title: s
     lines += _visible_lines(machine)
     if machine.setting_command is not None:
         needed = f"the planned memory needs: {shell.one_line(machine.setting_command)}"
-        lines.append(shell.command(["say", needed]))
+        lines += ["# shellcheck disable=SC2016", shell.command(["say", needed])]
     if machine.head:
         lines += ['need "$LLAMA_SERVER" LLAMA_SERVER', _MODEL_CHECK]
     lines += [f"serve {_pair(served)}" for served in machine.served]
-    if machine.head:
-        lines += _head_lines(plan, machines)
+    lines += _head_lines(plan, machines) if machine.head else [_SERVER_CHECK]
     return "\n".join([*lines, "watch"]) + "\n"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,8 +22,10 @@ esac
 _RPC_SERVER = """\
 #!/bin/sh
 printf '%s\\n' "$*" >>"$RECORD/ggml-rpc-server"
-exec sleep 60
+exec {sleep} 60
 """
+_SLEEP = "#!/bin/sh\nexec {sleep} 0.05\n"
+"""Scripts look at their servers every second; tests have less time."""
 
 
 class Run:
@@ -37,13 +40,16 @@ class Run:
         self.record = folder / "record"
         self.record.mkdir()
         (folder / "weights.gguf").touch()
-        programs = {"LLAMA_SERVER": _LLAMA_SERVER, "RPC_SERVER": _RPC_SERVER}
+        programs = {"llama-server": _LLAMA_SERVER, "rpc": _RPC_SERVER, "sleep": _SLEEP}
         for name, text in programs.items():
-            program = folder / name.lower()
-            program.write_text(text)
+            program = folder / name
+            program.write_text(text.replace("{sleep}", shutil.which("sleep") or "sleep"))
             program.chmod(0o755)
-        defaults = {name: str(folder / name.lower()) for name in programs}
-        defaults["MODEL"] = str(folder / "weights.gguf")
+        defaults = {
+            "LLAMA_SERVER": str(folder / "llama-server"),
+            "RPC_SERVER": str(folder / "rpc"),
+            "MODEL": str(folder / "weights.gguf"),
+        }
         out = folder / "out"
         export_llama_cpp(plan, out, {}, force=True)
         extra = {name: settings.pop(name) for name in list(settings) if name.endswith("_EXTRA")}
@@ -51,7 +57,12 @@ class Run:
         env.write_text(edited(env.read_text(), {**defaults, **settings}))
         done = subprocess.run(
             [out / f"start-{machine}.sh"],
-            env={**os.environ, **extra, "RECORD": str(self.record)},
+            env={
+                **os.environ,
+                **extra,
+                "RECORD": str(self.record),
+                "PATH": f"{folder}:{os.environ['PATH']}",
+            },
             cwd=folder,
             capture_output=True,
             text=True,
