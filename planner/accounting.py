@@ -321,6 +321,7 @@ def cluster_of(catalog: Catalog, counts: dict[str, int]) -> tuple[ClusterNode, .
                 machines=node.machines,
                 gpu=gpu.name,
                 gpus_per_node=node.gpus,
+                family=gpu.family,
                 purchase_usd=None if price is None else float(price.mid),
                 purchase_low_usd=None if price is None else float(price.low),
                 purchase_high_usd=None if price is None else float(price.high),

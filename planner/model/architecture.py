@@ -5,6 +5,7 @@ Built from the fields of a Hugging Face config (`planner.model.huggingface`).
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -106,7 +107,7 @@ class Architecture(Value):
     post_norms: bool = False
     """Extra norms after attention and feed-forward (gemma)."""
 
-    @property
+    @functools.cached_property
     def depth(self) -> int:
         """Layers without MTP blocks."""
         return sum(not layer.mtp for layer in self.layers)

@@ -164,6 +164,7 @@ def _specifications(row: ModelRow, architecture: Architecture) -> Specifications
         license=row.license,
         released=None if row.released is None else row.released.isoformat(),
         repositories=tuple(repository.id for repository in row.repositories),
+        gguf_repositories=tuple(r.id for r in row.repositories if r.kind == "gguf"),
         source=row.source,
     )
 

@@ -230,8 +230,8 @@ def _download(page: Page) -> str:
     for name, other in others.items():
         if other is not None and other is not row:
             text += f", {_file(page, other)} at {name}"
-    if page.model.repositories:
-        text += f"; published at {_list(page.model.repositories)}"
+    if page.model.gguf_repositories:
+        text += f"; published at {_list(page.model.gguf_repositories)}"
     return text + "."
 
 

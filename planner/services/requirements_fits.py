@@ -152,18 +152,27 @@ class Fits:
         best = min(splits, key=lambda split: -split.headroom)
         return kind.capacity + best.headroom, _assigned(place, best)
 
-    def largest(self, place: Place) -> str | None:
-        """The quantization with the largest file that fits; None where none does."""
-        number = self._index[place.key]
-        used = self._most_devices(place)
-        for at in self._larger_first:
-            problem = self._problem_of(at)
-            option = problem.options[number]
-            if sum(problem.sizes) > used * problem.kinds[option.kind].capacity:
-                continue
-            if partition.reaches(problem, (Pick(number, 1),)):
-                return at.quantization.name
-        return None
+    def largest(self, place: Place, *, fits: bool) -> str | None:
+        """The quantization with the largest file that fits; None where none does.
+
+        `fits`: whether the recommended one does, so that only larger or smaller files are tried.
+        """
+        number, devices = self._index[place.key], self._most_devices(place)
+        known = self.recommended.weights.total_bytes
+        tried = [
+            at
+            for at in self._larger_first
+            if (at.weights.total_bytes > known if fits else at.weights.total_bytes < known)
+        ]
+        held = (at.quantization.name for at in tried if self._holds(number, devices, at))
+        return next(held, self.recommended.quantization.name if fits else None)
+
+    def _holds(self, number: int, devices: int, at: Subject) -> bool:
+        problem = self._problem_of(at)
+        kind = problem.kinds[problem.options[number].kind]
+        if sum(problem.sizes) > devices * kind.capacity:
+            return False
+        return partition.reaches(problem, (Pick(number, 1),))
 
     def _problem_of(self, at: Subject) -> Problem:
         name = at.quantization.name

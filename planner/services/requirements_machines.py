@@ -43,7 +43,7 @@ def _machine(
         capacity_bytes=capacity,
         verdict=verdict,
         spare_bytes=spare,
-        largest_quant=fits.largest(place),
+        largest_quant=fits.largest(place, fits=verdict != "no"),
         tokens_per_second=None if speed is None else speed.tokens_per_second,
         calibration=None if speed is None else speed.calibration,
         setting_command=None if gpu.setting is None else gpu.setting.command,

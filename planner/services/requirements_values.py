@@ -36,6 +36,8 @@ class Specifications(Value):
     released: str | None
     repositories: tuple[str, ...]
     """Where files of it are published."""
+    gguf_repositories: tuple[str, ...]
+    """Of these, those with GGUF files."""
     source: str
 
 

@@ -25,7 +25,7 @@ def alternatives(
     while len(fresh) < MOST:
         without = (*session.request.exclude, *taken)
         choice = session.any(session.formulation(quant, exclude=without))
-        if choice is None:
+        if choice is None or session.clock.left <= 0:
             break
         (seen if choice.text in known else fresh).append(choice)
         taken.extend(choice.gpus)

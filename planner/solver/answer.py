@@ -105,13 +105,17 @@ def _no(session: Session, quant: str) -> Infeasible:
     session.progress("why not")
     formulation = session.formulation(quant)
     conflicts, relaxations = explain(session, quant)
+    assumptions = notes.assumptions(session, formulation, ())
+    if session.clock.left <= 0:
+        relaxations = ()
+        assumptions += ("the time limit ran out before it was clear what would help",)
     return Infeasible(
         request=session.request,
         model=summary(formulation.subject),
         conflicts=conflicts,
         relaxations=relaxations,
         space=space_of(formulation),
-        assumptions=notes.assumptions(session, formulation, ()),
+        assumptions=assumptions,
         planner_version=__version__,
         catalog_digest=session.catalog.digest,
     )
@@ -130,6 +134,9 @@ def _yes(session: Session, cheapest: Choice) -> Plan:
         if choice is not None and choice.candidate not in bodies:
             bodies[choice.candidate] = session.body(choice)
     session.progress("alternatives")
+    more: tuple[str, ...] = ()
+    if session.clock.left <= 0:
+        more = ("the time limit ran out: choices are the best found so far, not proved best",)
     fields = {name: getattr(body, name) for name in Body.model_fields}
     return Plan(
         **fields,
@@ -150,7 +157,7 @@ def _yes(session: Session, cheapest: Choice) -> Plan:
         download=surroundings.download(session, formulation, body),
         rent_usd_per_hour=surroundings.rent(session, body),
         assumptions=notes.assumptions(session, formulation, _gpus(body)),
-        warnings=notes.warnings(session, formulation, body),
+        warnings=more + notes.warnings(session, formulation, body),
         next_commands=notes.next_commands(session, formulation),
         planner_version=__version__,
         catalog_digest=session.catalog.digest,

@@ -17,7 +17,17 @@ from planner.market import Market
 from planner.performance import roofline
 from planner.request import PlanRequest
 from planner.solver.partition import Placement
-from planner.solver.problem import MODES, MONEY_UNIT, Joint, Kind, Limits, Mode, Option, Problem
+from planner.solver.problem import (
+    MODES,
+    MONEY_UNIT,
+    Joint,
+    Kind,
+    Limits,
+    Mode,
+    NeedFunction,
+    Option,
+    Problem,
+)
 from planner.subject import Subject, subject_of_request
 from planner.values import Range
 
@@ -104,7 +114,7 @@ def problem_of(
     names = sorted({name for option in options for name in option.networks})
     return Problem(
         slots=subject.slots,
-        need_bytes=functools.partial(_need, subject),
+        need_bytes=need_function(subject),
         padding=_padding(subject),
         sizes=_sizes(subject),
         kinds=tuple(kinds),
@@ -138,6 +148,12 @@ def kind_of(subject: Subject, gpu: Gpu) -> Kind:
         best=_sums(time.best for time in times),
         floor=_sums(getattr(time, case) for time in times),
     )
+
+
+@functools.lru_cache(maxsize=64)
+def need_function(subject: Subject) -> NeedFunction:
+    """Graph memory of a window for one subject; the same function every time it is asked for."""
+    return functools.partial(_need, subject)
 
 
 def _need(subject: Subject, first: int, stop: int, mode: Mode) -> int:

@@ -61,7 +61,7 @@ def warnings(session: Session, formulation: Formulation, body: Body) -> tuple[st
 def _warnings(session: Session, formulation: Formulation, body: Body) -> Iterator[str]:
     request, catalog, subject = session.request, session.catalog, formulation.subject
     if subject.row.usual:
-        yield subject.row.usual
+        yield f"usually served another way: {subject.row.usual}"
     if body.verdict == "tight":
         yield "tight: the fullest device has under 2 % of its memory free; see the remedies"
     if subject.concurrency > 1:

@@ -206,6 +206,9 @@ def _windows(problem: Problem, kind: Kind, mode: Mode, spare: int) -> Windows:
 def _needs(need_bytes: NeedFunction, slots: int, mode: Mode) -> Matrix:
     """Graph memory of every window, [first, stop], bytes."""
     needs = np.full((slots + 1, slots + 1), NEVER, dtype=np.int64)
+    if mode == "single":  # the only window of a single device
+        needs[0, slots] = need_bytes(0, slots, mode)
+        return needs
     for first in range(slots):
         for stop in range(first + 1, slots + 1):
             needs[first, stop] = need_bytes(first, stop, mode)

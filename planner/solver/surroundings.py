@@ -27,11 +27,14 @@ from planner.solver import partition
 from planner.solver.formulate import Formulation
 from planner.solver.problem import Pick, Picks
 from planner.solver.session import Choice, Session
+from planner.units import GB
 from planner.values import Range
 
 CONTEXT_STEP = 256
 UNLIMITED = Decimal(10**9)
 """A budget nobody reaches, USD."""
+LARGEST_FILE = 50 * GB
+"""Bytes of one file on the Hugging Face hub; larger models are split into shards."""
 MOST_USERS = 256
 """Sequences one llama.cpp server keeps at most (LLAMA_MAX_SEQ)."""
 _WAIVABLE: tuple[Reason, ...] = (
@@ -126,6 +129,8 @@ def next_quantization(session: Session, formulation: Formulation) -> NextQuantiz
         changes: dict[str, Any] = {limit: UNLIMITED}
         unlimited = session.formulation(entry.name, **changes)
         choice = session.any(unlimited)
+        if session.clock.left <= 0:
+            break
         return NextQuantization(
             quant=entry.name,
             file_bytes=unlimited.subject.weights.total_bytes,
@@ -140,6 +145,8 @@ def sensitivity(session: Session, cheapest: Choice) -> tuple[Sensitivity, ...]:
     found = []
     for level in ("low", "high"):
         choice = session.any(session.formulation(quant, Market(level=level)))
+        if session.clock.left <= 0:
+            break
         found.append(
             Sensitivity(
                 level=level,
@@ -227,17 +234,27 @@ def download(session: Session, formulation: Formulation, body: Body) -> Download
     network = None if body.cost.network is None else session.catalog.networks[body.cost.network]
     seconds = None
     if remote and network is not None:
-        seconds = remote / network.bandwidth_per_direction
+        seconds = remote / (network.achieved_per_direction or network.bandwidth_per_direction)
     return Download(
-        repository=repository, quant=quant, bytes=size, disk_bytes=size, load_seconds=seconds
+        repository=repository,
+        quant=quant,
+        bytes=size,
+        shards=-(-size // LARGEST_FILE),
+        disk_bytes=size,
+        load_seconds=seconds,
     )
 
 
 def rent(session: Session, body: Body) -> Range | None:
-    """Rent of the same devices, USD per hour: dearest, middle and cheapest offer."""
+    """Rent of the same devices on demand, USD per hour: dearest, middle and cheapest offer."""
     totals = [Decimal(0), Decimal(0), Decimal(0)]
     for entry in body.cluster:
-        offers = cost.rent_of(session.catalog, entry.gpu, entry.count * entry.gpus_per_node)
+        devices = entry.count * entry.gpus_per_node
+        offers = [
+            offer
+            for offer in cost.rent_of(session.catalog, entry.gpu, devices)
+            if market.on_demand(session.catalog, offer.node)
+        ]
         if not offers:
             return None
         hourly = [offer.hourly for offer in offers]

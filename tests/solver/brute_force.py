@@ -105,6 +105,8 @@ def splits(
     else:
         mode = "pipelined" if machines == 1 or problem.rpc_pipelines else "serial"
 
+    largest = max(problem.kinds[options[index].kind].capacity for index, _ in picks)
+
     def devices_after(held: tuple[Held, ...], waiting: Picks) -> Iterator[tuple[Held, Picks, bool]]:
         """The next device without its end: the same node's next one, or the first of a new node."""
         position = held[-1].stop if held else 0
@@ -132,7 +134,9 @@ def splits(
                 free = kind.capacity - memory(problem, kind, device.first, stop, mode)
                 fast = best + hop_best + _time(kind.best, device.first, stop)
                 slow = floor + hop_floor + _time(kind.floor, device.first, stop)
-                if free < 0 or _too_slow(problem, fast, slow) or hopeless(fast, slow):
+                if free < 0 or sum(problem.sizes[stop:]) > later * largest:
+                    continue
+                if _too_slow(problem, fast, slow) or hopeless(fast, slow):
                     continue
                 now = (*held, device._replace(stop=stop))
                 yield from extend(now, left, fast, slow, min(headroom, free))

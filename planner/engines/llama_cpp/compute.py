@@ -46,6 +46,8 @@ class Position:
     layers: int
     """Transformer layers held; 3 stands for more."""
     pipelined: bool
+    lone: Kind | None = None
+    """On a first device: the kind of its last layer where no other layer of it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +88,11 @@ class Graph:
             row = self._architecture.vocabulary + 6 * self._architecture.hidden
             logits = F32 * settings.slots * row
         windows = tuple(dict.fromkeys(kind.window for kind in kinds))
-        attention = max((self._attention(kind, position) for kind in kinds), default=0)
-        feed_forward = max((self._feed_forward(kind, position) for kind in kinds), default=0)
-        mask = self._mask(windows, pipelined=position.pipelined)
-        alone = position.layers == 1 and not position.first and not position.pipelined
-        if alone and name not in KEEPS_MASK:
-            peak = max(feed_forward, attention + mask)  # the mask is freed after attention
-        else:
-            peak = max(feed_forward, attention) + mask
-        if kinds and name == "gemma3" and self._keeps_query(windows, position):
+        mask = peak = self._mask(windows, pipelined=position.pipelined)
+        for kind in kinds:
+            network = self._feed_forward(kind, position) + self._kept(mask, kind, position)
+            peak = max(peak, self._attention(kind, position) + mask, network)
+        if kinds and name == "gemma3" and self._keeps_query(position):
             peak += self._bytes(head_width(kinds[0].layer.attention))
         peak += self._value_indices(windows, pipelined=position.pipelined)
         return max(peak, logits) + self._small(pipelined=position.pipelined)
@@ -109,16 +107,30 @@ class Graph:
             + self._small(pipelined=pipelined)
         )
 
-    def _keeps_query(self, windows: tuple[int | None, ...], position: Position) -> bool:
+    def _kept(self, mask: int, kind: Kind, position: Position) -> int:
+        """Bytes of the mask that a layer's feed-forward network cannot reuse.
+
+        One copy of the mask is freed after the last attention of a device: before the network of
+        a single layer. On a first device that helps only if the hole takes a row of the network.
+        """
+        if position.pipelined or self._architecture.gguf_name in KEEPS_MASK:
+            return mask
+        if position.layers == 1 and not position.first:
+            return 0
+        if kind == position.lone:
+            row = self._bytes(self._architecture.hidden)
+            return row if mask < row else 0
+        return mask
+
+    def _keeps_query(self, position: Position) -> bool:
         """Whether gemma3 keeps one h more.
 
         With a quantized cache on the first device, and on all when pipelined; without flash
-        attention on a first device of sliding-window layers only.
+        attention on a first device of one layer.
         """
-        settings = self._settings
-        if settings.quantized_cache:
+        if self._settings.quantized_cache:
             return position.first or position.pipelined
-        return position.first and not settings.flash_attention and None not in windows
+        return position.first and position.layers == 1 and not self._settings.flash_attention
 
     def _bytes(self, elements: int) -> int:
         """F32 bytes of `elements` per token of a step."""
@@ -174,16 +186,16 @@ class Graph:
         if kind.last and self._architecture.gguf_name not in WHOLE_LAST_LAYER:
             return 0
         elements = self._pipelined_network if position.pipelined else self._single_copy_network
-        return self._bytes(elements(kind.layer, position))
+        return self._bytes(elements(kind, position))
 
-    def _pipelined_network(self, layer: Layer, position: Position) -> int:
+    def _pipelined_network(self, kind: Kind, position: Position) -> int:
         """10d + h + network, 5d more on the first device.
 
         With shared experts 9d instead of 10d; then also the router's output and one more d on
         the first device, except in glm4moe.
         """
-        hidden, network = self._architecture.hidden, layer.feed_forward
-        elements = 10 * hidden + head_width(layer.attention) + _inside(hidden, network)
+        hidden, network = self._architecture.hidden, kind.layer.feed_forward
+        elements = 10 * hidden + head_width(kind.layer.attention) + _inside(hidden, network)
         if position.first:
             elements += 5 * hidden
         if isinstance(network, MixtureOfExperts) and network.shared_intermediate:
@@ -192,30 +204,32 @@ class Graph:
                 elements += network.experts + hidden * position.first
         return elements
 
-    def _single_copy_network(self, layer: Layer, position: Position) -> int:
+    def _single_copy_network(self, kind: Kind, position: Position) -> int:
         """2d + network + the router's 2E, 3E with shared experts.
 
         Narrow networks, of no model in the catalog, have other moments; theirs is an upper bound.
-        The first device also keeps the embedded tokens: 2d in builds that pipeline over RPC, in
-        the others h where that is more than the router takes.
+        The first device also keeps 2d in builds that pipeline over RPC; in the others h where that
+        is more than the router takes, less what of it moves into a freed gate block.
         """
-        hidden, network = self._architecture.hidden, layer.feed_forward
-        width = head_width(layer.attention)
+        hidden, network = self._architecture.hidden, kind.layer.feed_forward
+        width = head_width(kind.layer.attention)
         if _narrow(hidden, network):
             return 3 * hidden + width + _wide_inside(hidden, network)
-        elements = 2 * hidden + _inside(hidden, network)
         if isinstance(network, Dense):
-            if not position.first:
-                return elements
-            return elements + (2 * hidden if self._settings.rpc_pipelines else width)
-        router = (3 if network.shared_intermediate else 2) * network.experts
+            freed, slack, router, experts = network.intermediate, 0, 0, 0
+        else:
+            experts = network.experts
+            freed, slack = network.used * network.intermediate, 3 * experts
+            router = (3 if network.shared_intermediate else 2) * experts
+        elements = 2 * hidden + _inside(hidden, network)
         if not position.first:
             return elements + router
         if self._settings.rpc_pipelines:
-            return elements + 2 * hidden + 3 * network.experts
-        gate = network.used * network.intermediate
-        if width >= gate + 3 * network.experts and position.layers >= 3:
-            return elements + width - gate  # h moves into the freed gate block
+            return elements + 2 * hidden + 3 * experts
+        if width >= freed + slack and (experts == 0 or position.layers >= 3):
+            return elements + width - freed
+        if kind == position.lone:
+            return elements + max(router, width - freed)
         return elements + max(width, router)
 
     def _attention(self, kind: Kind, position: Position) -> int:
@@ -228,12 +242,27 @@ class Graph:
         else:
             elements = self._grouped(attention, position, last=kind.last)
             value_copy = 0
+        if scores and self._fits_freed(attention, value_copy, position):
+            return self._bytes(elements)
         network = kind.layer.feed_forward
         if not position.pipelined and _narrow(self._architecture.hidden, network):
             elements += self._architecture.hidden + head_width(attention)
             if isinstance(network, MixtureOfExperts):
                 elements += 3 * network.experts
         return self._bytes(elements + scores) + (value_copy if scores else 0)
+
+    def _fits_freed(self, attention: Attention, value_copy: int, position: Position) -> bool:
+        """Whether MLA's scores and copy of V fit where its queries were.
+
+        These took H (latent + nope + 2 rope). Where heads are wider than 2d, attention is the fattest moment and d more is free.
+        """
+        if position.pipelined or not isinstance(attention, Latent):
+            return False
+        room = attention.heads * (attention.kv_rank + attention.nope_dim + 2 * attention.rope_dim)
+        if head_width(attention) > 2 * self._architecture.hidden:
+            room += self._architecture.hidden
+        scores = self._bytes(attention.heads * self._settings.cells())
+        return scores + value_copy < self._bytes(room)
 
     def _latent(self, attention: Latent, position: Position) -> int:
         """3d + H (2 latent + nope + 3 rope); pipelined 11d, and 5d + H rope on the first device."""
@@ -245,7 +274,11 @@ class Graph:
         return 3 * hidden + inside + hidden * (position.first and self._settings.rpc_pipelines)
 
     def _grouped(self, attention: Grouped, position: Position, *, last: bool) -> int:
-        """2d + 2h; pipelined 10d (9d in the last layer with flash attention), 5d on the first."""
+        """2d + 2h; pipelined 10d (9d in the last layer with flash attention), 5d on the first.
+
+        Without flash attention glm4moe has d more, and one copy of windowed layers on the first
+        device h more.
+        """
         hidden, flash = self._architecture.hidden, self._settings.flash_attention
         if position.pipelined:
             inputs = 10 - (last and flash) + 5 * position.first
@@ -253,7 +286,9 @@ class Graph:
             inputs = 2 + 2 * (position.first and self._settings.rpc_pipelines)
         if not flash and self._architecture.gguf_name == "glm4moe":
             inputs += 1
-        return inputs * hidden + 2 * head_width(attention)
+        query = position.first and not position.pipelined and not flash
+        queries = 2 + (query and attention.window is not None)
+        return inputs * hidden + queries * head_width(attention)
 
 
 def head_width(attention: Attention) -> int:

@@ -66,7 +66,7 @@ class SplitMemory:
         self._kv_sums = (0, *accumulate(_slot_cache(architecture, settings)))
         self._graph = Graph(architecture, settings)
         self._kinds, self._kind_sums = _slot_kinds(architecture)
-        self._graph_sizes: dict[tuple[int, bool, bool, int, bool], int] = {}
+        self._graph_sizes: dict[tuple[int, bool, bool, int, bool, int], int] = {}
         self._known: dict[tuple[int, int, bool], GraphMemory] = {}
 
     @property
@@ -124,13 +124,23 @@ class SplitMemory:
         depth = self._architecture.depth
         layers = min(max(min(stop, depth) - first, 0), 3)
         output = stop == self.slots
-        key = (bits, first == 0, output, layers, pipelined)
+        lone = -1 if pipelined or first else self._lone_kind(min(stop, depth))
+        key = (bits, first == 0, output, layers, pipelined, lone)
         size = self._graph_sizes.get(key)
         if size is None:
             kinds = tuple(kind for bit, kind in enumerate(self._kinds) if bits >> bit & 1)
-            position = Position(first == 0, output, layers, pipelined)
+            only = self._kinds[lone] if lone >= 0 else None
+            position = Position(first == 0, output, layers, pipelined, only)
             size = self._graph_sizes[key] = self._graph.device(kinds, position)
         return size
+
+    def _lone_kind(self, stop: int) -> int:
+        """Of layers [0, stop), the kind of the last if no other is of it; -1 if there is one."""
+        if stop > 1:
+            for kind, sums in enumerate(self._kind_sums):
+                if sums[stop] == 1 and sums[stop - 1] == 0:
+                    return kind
+        return -1
 
 
 def _slot_weights(architecture: Architecture, weights: Weights) -> tuple[list[int], list[int], int]:

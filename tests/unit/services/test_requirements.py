@@ -145,6 +145,7 @@ def test_the_recommended_mix_of_a_model_trained_in_it_is_called_best() -> None:
 def test_the_download_is_the_file() -> None:
     text = answer_to(page_of("kimi-k2"), "download")
     assert text.startswith("620.55 GB at Q4_K_M")
+    assert text.endswith("published at unsloth/Kimi-K2-Instruct-GGUF.")
 
 
 def test_the_notes_say_how_far_off_the_public_pages_are() -> None:

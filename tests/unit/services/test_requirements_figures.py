@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from planner.catalog.load import Catalog, load_catalog
+from planner.catalog.load import load_catalog
 from planner.services.requirements import requirements
 from planner.services.requirements_figures import (
     differing,
@@ -16,19 +17,24 @@ from planner.services.requirements_figures import (
     page_gigabytes,
     page_tenths,
 )
-from planner.services.requirements_values import Figures, QuantizationNeeds, Requirements
+from planner.services.requirements_values import (
+    Figures,
+    Method,
+    QuantizationNeeds,
+    Requirements,
+)
 
 PAGE = tomllib.loads((Path(__file__).parents[2] / "reality/requirements_page.toml").read_text())
 
 
-@pytest.fixture(scope="module")
-def catalog() -> Catalog:
-    return load_catalog()
+@functools.cache
+def page_of(model: str, method: Method) -> Requirements:
+    return requirements(model, load_catalog(), method)
 
 
-@pytest.fixture(scope="module")
-def kimi(catalog: Catalog) -> Requirements:
-    return requirements("kimi-k2", catalog, "nominal")
+@pytest.fixture
+def kimi() -> Requirements:
+    return page_of("kimi-k2", "nominal")
 
 
 def row_of(page: Requirements, quant: str) -> QuantizationNeeds:
@@ -86,9 +92,9 @@ BY_HAND = [
 
 @pytest.mark.parametrize(("model", "quant", "expected"), BY_HAND)
 def test_the_formula_on_other_models_agrees_with_a_calculation_by_hand(
-    catalog: Catalog, model: str, quant: str, expected: tuple[str, ...]
+    model: str, quant: str, expected: tuple[str, ...]
 ) -> None:
-    nominal = row_of(requirements(model, catalog, "nominal"), quant).nominal
+    nominal = row_of(page_of(model, "nominal"), quant).nominal
     assert nominal is not None
     assert printed(nominal) == expected
 
@@ -121,8 +127,8 @@ def test_the_answers_of_the_page_are_its_own(kimi: Requirements) -> None:
     assert f"{PAGE['comfortable']} GB or more" in text
 
 
-def test_the_true_file_and_cache_of_kimi_k2(catalog: Catalog) -> None:
-    page = requirements("kimi-k2", catalog, "true")
+def test_the_true_file_and_cache_of_kimi_k2() -> None:
+    page = page_of("kimi-k2", "true")
     true = row_of(page, "Q4_K_M").true
     short, full = page.parts
     assert true.file_bytes == 620_550_916_096
@@ -137,22 +143,20 @@ def test_the_true_file_and_cache_of_kimi_k2(catalog: Catalog) -> None:
     ("model", "bytes_per_token"),
     [("llama-3.1-70b", 80 * 2 * 8 * 128 * 2), ("mixtral-8x22b", 56 * 2 * 8 * 128 * 2)],
 )
-def test_grouped_attention_keeps_its_own_cache(
-    catalog: Catalog, model: str, bytes_per_token: int
-) -> None:
-    short, full = requirements(model, catalog, "true").parts
+def test_grouped_attention_keeps_its_own_cache(model: str, bytes_per_token: int) -> None:
+    short, full = page_of(model, "true").parts
     assert short.kv_cache == bytes_per_token * 2_048
     assert full.kv_cache == bytes_per_token * full.tokens
 
 
-def test_parts_sum_to_the_device_total(catalog: Catalog) -> None:
-    for part in requirements("gpt-oss-20b", catalog, "true").parts:
+def test_parts_sum_to_the_device_total() -> None:
+    for part in page_of("gpt-oss-20b", "true").parts:
         assert part.total == part.weights + part.kv_cache + part.compute + part.runtime
         assert part.host > 0
 
 
-def test_cache_and_graph_are_the_same_for_every_quantization(catalog: Catalog) -> None:
-    page = requirements("llama-3.1-70b", catalog, "true")
+def test_cache_and_graph_are_the_same_for_every_quantization() -> None:
+    page = page_of("llama-3.1-70b", "true")
     more = {row.true.full_memory_bytes - row.true.memory_bytes for row in page.quantizations}
     assert more == {page.parts[1].total - page.parts[0].total}
 
