@@ -104,4 +104,6 @@ def _blocks(outcome: Outcome) -> list[Block]:
 def _exit(outcome: Outcome) -> int:
     if outcome.kind == "infeasible":
         return Exit.NO
-    return Exit.TIME_LIMIT if outcome.solver.status == "feasible" else Exit.YES
+    choices = (outcome, outcome.choices.best_value, outcome.choices.fastest)
+    proved = all(choice is None or choice.solver.status == "optimal" for choice in choices)
+    return Exit.YES if proved else Exit.TIME_LIMIT

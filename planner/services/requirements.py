@@ -53,7 +53,7 @@ def requirements(model: str, catalog: Catalog, method: Method = "true") -> Requi
     gpu = catalog.gpu(figures.HYPOTHETICAL_GPU)
     short = figures.subject_at(catalog, row.name, row.recommended, figures.SHORT_CONTEXT)
     parts = figures.memory_parts(short, gpu), figures.memory_parts(recommended, gpu)
-    rows = _rows(row, subjects, gpu, parts, method)
+    rows = _rows(catalog, row, subjects, gpu, parts, method)
     everywhere, unjudged = places(catalog)
     fits = Fits(catalog, subjects, recommended, everywhere)
     held = machines(catalog, fits, everywhere)
@@ -110,18 +110,20 @@ def _mixes(
 
 
 def _rows(
+    catalog: Catalog,
     row: ModelRow,
     subjects: Sequence[Subject],
     gpu: Gpu,
     parts: tuple[MemoryParts, MemoryParts],
     method: Method,
 ) -> tuple[QuantizationNeeds, ...]:
-    """One row a quantization, smallest first by the asked method."""
+    """One row a quantization, smallest first; or the public pages' first, in their order."""
     fewer = parts[1].total - parts[0].total
     rows = [_row(row, at, gpu, fewer) for at in subjects]
     if method == "nominal":
-        rows.sort(key=lambda r: r.nominal is None)
-        rows.sort(key=lambda r: (r.nominal or r.true).file_bytes)
+        place = {name: number for number, name in enumerate(catalog.quantizations)}
+        listed = sorted((r for r in rows if r.nominal), key=lambda r: place[r.quant])
+        rows = [*listed, *(r for r in rows if not r.nominal)]
     return tuple(rows)
 
 

@@ -110,15 +110,15 @@ class Graph:
     def _kept(self, mask: int, kind: Kind, position: Position) -> int:
         """Bytes of the mask that a layer's feed-forward network cannot reuse.
 
-        One copy of the mask is freed after the last attention of a device: before the network of
-        a single layer. On a first device that helps only if the hole takes a row of the network.
+        One copy of the mask is freed after the last attention of a device, so before the network
+        of a layer alone there. What is left of the hole depends on the order of things: at most d.
         """
         if position.pipelined or self._architecture.gguf_name in KEEPS_MASK:
             return mask
+        row = self._bytes(self._architecture.hidden)
         if position.layers == 1 and not position.first:
-            return 0
+            return min(mask, row)
         if kind == position.lone:
-            row = self._bytes(self._architecture.hidden)
             return row if mask < row else 0
         return mask
 
@@ -233,36 +233,38 @@ class Graph:
         return elements + max(width, router)
 
     def _attention(self, kind: Kind, position: Position) -> int:
-        """Bytes at the fattest moment of a layer's attention, and of MLA's copy of V."""
-        attention, settings = kind.layer.attention, self._settings
-        scores = 0 if settings.flash_attention else attention.heads * settings.cells(kind.window)
+        """Bytes at the fattest moment of a layer's attention."""
+        attention, network = kind.layer.attention, kind.layer.feed_forward
         if isinstance(attention, Latent):
             elements = self._latent(attention, position)
-            value_copy = 2 * settings.streams * settings.cells() * attention.kv_rank
         else:
             elements = self._grouped(attention, position, last=kind.last)
-            value_copy = 0
-        if scores and self._fits_freed(attention, value_copy, position):
-            return self._bytes(elements)
-        network = kind.layer.feed_forward
         if not position.pipelined and _narrow(self._architecture.hidden, network):
             elements += self._architecture.hidden + head_width(attention)
             if isinstance(network, MixtureOfExperts):
                 elements += 3 * network.experts
-        return self._bytes(elements + scores) + (value_copy if scores else 0)
+        return self._bytes(elements) + self._scores(kind, position)
 
-    def _fits_freed(self, attention: Attention, value_copy: int, position: Position) -> bool:
-        """Whether MLA's scores and copy of V fit where its queries were.
+    def _scores(self, kind: Kind, position: Position) -> int:
+        """Bytes of the scores, H * cells, which only flash attention does without.
 
-        These took H (latent + nope + 2 rope). Where heads are wider than 2d, attention is the fattest moment and d more is free.
+        MLA also copies V. The copy, or both, may take the room of the freed queries,
+        H (latent + nope + 2 rope); where heads are wider than 2d there is d more.
         """
-        if position.pipelined or not isinstance(attention, Latent):
-            return False
+        attention, settings = kind.layer.attention, self._settings
+        if settings.flash_attention:
+            return 0
+        scores = self._bytes(attention.heads * settings.cells(kind.window))
+        if not isinstance(attention, Latent):
+            return scores
+        value_copy = 2 * settings.streams * settings.cells() * attention.kv_rank
         room = attention.heads * (attention.kv_rank + attention.nope_dim + 2 * attention.rope_dim)
+        if value_copy > self._bytes(room):
+            return scores + value_copy
         if head_width(attention) > 2 * self._architecture.hidden:
             room += self._architecture.hidden
-        scores = self._bytes(attention.heads * self._settings.cells())
-        return scores + value_copy < self._bytes(room)
+        both_fit = scores + value_copy < self._bytes(room)
+        return 0 if both_fit and not position.pipelined else scores
 
     def _latent(self, attention: Latent, position: Position) -> int:
         """3d + H (2 latent + nope + 3 rope); pipelined 11d, and 5d + H rope on the first device."""

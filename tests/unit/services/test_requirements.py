@@ -175,3 +175,28 @@ def test_a_page_is_made_without_the_constraint_solver() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def cells(text: str, start: str) -> list[str]:
+    return next(line.split() for line in text.splitlines() if line.startswith(start))
+
+
+def test_both_counts_stand_side_by_side() -> None:
+    true = plain_text(render(page_of("kimi-k2")))
+    nominal = plain_text(render(page_of("kimi-k2", "nominal")))
+    figures = ["4.84", "621.1", "630.3", "620.55", "(845.4)"]
+    assert cells(true, "Q4_K_M *") == ["Q4_K_M", "*", *figures]
+    figures = ["4.80", "619.8", "845.4", "615.88", "(630.3)"]
+    assert cells(nominal, "Q4_K_M *") == ["Q4_K_M", "*", *figures]
+    assert cells(nominal, "Q5_0") == ["Q5_0", *"----", "(5.51)", "(706.8)", "(716.0)", "(706.36)"]
+
+
+def test_a_machine_is_shown_once_with_as_few_devices_as_suffice() -> None:
+    text = plain_text(render(page_of("kimi-k2")))
+    assert cells(text, "8x H200 SXM 141GB")[4] == "fits"
+    assert "2x M3 Ultra 512GB in 2" in text
+    assert "3x M3 Ultra 512GB" not in text
+    assert cells(text, "8x H100 SXM5 80GB")[4:6] == ["0.12", "Q4_K_S"]
+    small = plain_text(render(page_of("gpt-oss-20b")))
+    assert cells(small, "1x GeForce RTX 4090")[4] == "fits"
+    assert "2x GeForce RTX 4090" not in small
