@@ -6,7 +6,7 @@ window as the engine's do: weights, a graph per device that computes, extras on 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
 
@@ -48,8 +48,6 @@ def draw(seed: int) -> Problem:
         _option(random, graph, kinds, joints, name, unit, noise)
         for name in ("alpha", "beta", "gamma")[: random.choice((1, 2, 3, 3, 3, 3))]
     )
-    if len(options) > 1 and random.random() < 0.3:
-        kinds, options = _with_rival(random, kinds, options)
     return Problem(
         slots=len(sizes),
         need_bytes=graph,
@@ -162,46 +160,6 @@ def _option(
         inner_floor=int(inner * random.choice((1, 1, 1.5))),
         stock=random.choice((PLENTY,) * 8 + (3, 2, 2, 1, 1, 0)),
     )
-
-
-def _with_rival(
-    random: Random, kinds: tuple[Kind, ...], options: tuple[Option, ...]
-) -> tuple[tuple[Kind, ...], tuple[Option, ...]]:
-    """The last option becomes the first one with one thing changed, or nothing, for its price."""
-    first = options[0]
-    kind = kinds[first.kind]
-    price = int(first.price * random.choice((0.97, 1, 1, 1.03)))
-    rival = replace(first, name=options[-1].name, price=price, kind=len(kinds))
-    more = random.choice((0.8, 1.2))
-    match random.randrange(11):
-        case 0:
-            rival = replace(rival, stock=random.choice((1, 2, PLENTY)))
-        case 1:
-            rival = replace(rival, adapters=tuple(2 * price // 50 for _ in rival.adapters))
-        case 2:
-            rival = replace(rival, gpus=random.choice((1, 2, 3)))
-        case 3:
-            rival = replace(rival, machines=3 - rival.machines)
-        case 4:
-            rival = replace(rival, inner_best=int(rival.inner_best * more))
-        case 5:
-            rival = replace(rival, inner_floor=int(rival.inner_floor * more))
-        case 6:
-            kind = replace(kind, capacity=int(kind.capacity * more))
-        case 7:
-            kind = replace(kind, padded=not kind.padded)
-        case 8:
-            other = 0 if kind.head_bytes["single"] else 400 * MIB
-            kind = replace(kind, head_bytes=dict.fromkeys(kind.head_bytes, other))
-        case 9:
-            kind = replace(
-                kind,
-                best=tuple(int(time * more) for time in kind.best),
-                floor=tuple(int(time * more) for time in kind.floor),
-            )
-        case _:
-            pass
-    return (*kinds, replace(kind, gpu="rival")), (*options[:-1], rival)
 
 
 def _limits(

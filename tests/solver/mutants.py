@@ -293,9 +293,11 @@ ELSEWHERE: dict[str, Mutate] = {
     "dominance: blind to adapters": _blind(options(adapters=_zeros)),
     "dominance: blind to devices": _blind(options(gpus=lambda _: 1)),
     "dominance: blind to machines": _blind(options(machines=lambda _: 1)),
-    "dominance: blind to hops": _blind(options(inner_best=lambda _: 0, inner_floor=lambda _: 0)),
+    "dominance: blind to best hops": _blind(options(inner_best=lambda _: 0)),
+    "dominance: blind to floor hops": _blind(options(inner_floor=lambda _: 0)),
     "dominance: blind to capacity": _blind(kinds(capacity=lambda _: 2**40)),
     "dominance: blind to head": _blind(kinds(head_bytes=_no_head)),
     "dominance: blind to padding": _blind(kinds(padded=lambda _: False)),
-    "dominance: blind to speed": _blind(kinds(best=_zeros, floor=_zeros)),
+    "dominance: blind to best speed": _blind(kinds(best=_zeros)),
+    "dominance: blind to floor speed": _blind(kinds(floor=_zeros)),
 }

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from planner.engines.llama_cpp.compute import Graph, Kind, Position
+from planner.engines.llama_cpp.compute import Graph
+from planner.engines.llama_cpp.peaks import Kind, Position
 from planner.engines.llama_cpp.settings import Settings, padded
 from planner.model.architecture import Architecture, Attention, Latent
 from planner.model.weights import StoredTensor, Weights
