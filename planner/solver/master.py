@@ -9,6 +9,7 @@ Units: MiB for memory, nanoseconds for time, 1/10,000 USD for money.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from ortools.sat.python import cp_model
 from planner.solver.problem import Goal, Joint, Mode, Pick, Picks, Problem
 
 SEED = 1
+_LARGEST = 2**62
+"""Largest product of cost and time the solver can hold; plans beyond are nobody's best value."""
 _MIB = 2**20
 
 Expression = cp_model.LinearExpr | cp_model.IntVar | int
@@ -245,6 +248,7 @@ class Master:
         self.variables = variables(self.model, problem, scenario, parts)
         for constraint in CONSTRAINTS:
             constraint(self.model, self.variables, problem, scenario, parts)
+        self.unit = 1
         self.objective = self._objective(parts)
         self.model.minimize(self.objective)
         self.deterministic_time = 0.0
@@ -257,19 +261,20 @@ class Master:
         time = _time(v, problem, scenario, parts, floor=self.goal == "floor")
         if self.goal != "value":
             return time
-        most = _most_cost(problem, scenario)
+        self.unit = _money_step(problem, scenario)
+        most = _most_cost(problem, scenario) // self.unit
         slowest = _most_time(problem, scenario)
         money = self.model.new_int_var(0, most, "cost")
         spent = self.model.new_int_var(0, slowest, "latency")
-        product = self.model.new_int_var(0, most * slowest, "value")
-        self.model.add(money == cost)
+        product = self.model.new_int_var(0, min(most * slowest, _LARGEST), "value")
+        self.model.add(self.unit * money == cost)
         self.model.add(spent == time)
         self.model.add_multiplication_equality(product, [money, spent])
         return product
 
     def below(self, value: int) -> None:
         """Asks for plans strictly better than `value` from now on."""
-        self.model.add(self.objective < value)
+        self.model.add(self.objective <= (value - 1) // self.unit)
 
     def solve(self, seconds: float) -> tuple[str, Picks, int]:
         """Status (`optimal`, `none`, `unknown`), the multiset, and a proven lower bound."""
@@ -285,7 +290,7 @@ class Master:
         self.deterministic_time += solver.response_proto.deterministic_time
         if status == cp_model.INFEASIBLE:
             return "none", (), 0
-        bound = round(solver.best_objective_bound) if status != cp_model.UNKNOWN else 0
+        bound = round(solver.best_objective_bound) * self.unit if status != cp_model.UNKNOWN else 0
         if status != cp_model.OPTIMAL:
             return "unknown", (), max(bound, 0)
         picks = tuple(
@@ -293,7 +298,7 @@ class Master:
             for option, count in zip(self.scenario.options, self.variables.nodes, strict=True)
             if solver.value(count)
         )
-        return "optimal", picks, round(solver.objective_value)
+        return "optimal", picks, round(solver.objective_value) * self.unit
 
     def exclude(self, picks: Picks, *, subsets: bool) -> None:
         """Cuts a multiset off: itself alone, or (proved too small) with everything inside it."""
@@ -367,6 +372,14 @@ def _cost(v: Variables, problem: Problem, scenario: Scenario) -> Expression:
     )
     nodes = sum(price * count for price, count in zip(each, v.nodes, strict=True))
     return nodes + joint.switch * v.switched
+
+
+def _money_step(problem: Problem, scenario: Scenario) -> int:
+    """Money units that every price is a multiple of; keeps cost x time small."""
+    name = scenario.joint.name
+    options = [problem.options[index] for index in scenario.options]
+    each = (option.price + option.join_cost(name) for option in options)
+    return max(math.gcd(scenario.joint.switch, *each), 1)
 
 
 def _most_cost(problem: Problem, scenario: Scenario) -> int:

@@ -167,7 +167,10 @@ def _scenarios(problem: Problem) -> list[Scenario]:
             tuple(
                 index
                 for index, option in enumerate(problem.options)
-                if option.family in union and joint.name in option.networks and option.stock
+                if option.family in union
+                and joint.name in option.networks
+                and option.stock
+                and option.machines < problem.limits.machines
             ),
         )
         for joint in problem.joints

@@ -114,7 +114,7 @@ def splits(
             last = held[-1]
             if sum(one.node == last.node for one in held) < options[last.option].gpus:
                 yield Held(last.option, last.node, position, 0), waiting, False
-        for index, count in waiting:
+        for index, _ in waiting:
             left = tuple((i, c - (i == index)) for i, c in waiting if c - (i == index))
             node = held[-1].node + 1 if held else 0
             yield Held(index, node, position, 0), left, bool(held)

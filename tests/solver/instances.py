@@ -94,7 +94,9 @@ def _graph(random: Random, sizes: tuple[int, ...], blocks: int) -> Graph:
 
 def _kind(random: Random, graph: Graph, number: int) -> Kind:
     overhead = graph.compute["pipelined"] + graph.inputs["pipelined"] // 2
-    room = max(graph.sizes) * random.choice((0.7, 1.2, 1.2, 1.6, 1.6, 2.1, 2.1, 2.6, 2.6, 3.2, 3.9, 4.5))
+    room = max(graph.sizes) * random.choice(
+        (0.7, 1.2, 1.2, 1.6, 1.6, 2.1, 2.1, 2.6, 2.6, 3.2, 3.9, 4.5)
+    )
     unified = random.random() < 0.25
     rate = random.uniform(0.05, 2.0)
     uneven = random.choice((0.0, 0.0, 0.5))  # some devices are better at some layers
@@ -180,5 +182,3 @@ def _limits(
         devices=random.choice((15, 15, 15, 15, 6, 5, 4, 3)),
         mixed_families=random.random() < 0.6,
     )
-
-

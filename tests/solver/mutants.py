@@ -1,160 +1,42 @@
-"""The solver with one thing wrong: a constraint gone, a bound 5 % too tight, a check left out.
-
-Limits are tightened by handing a constraint a problem with other numbers, so that no formula of the
-solver is written here a second time.
-"""
+"""The list of wrong solvers, each of which some instance must show to be wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import fields, replace
-from typing import Any
-
-import pytest
-
 from planner.solver import master, partition, search
-from planner.solver.master import Constraint, Group, Scenario
-from planner.solver.problem import Limits, Mode, Problem, Windows
-
-Mutate = Callable[[pytest.MonkeyPatch], None]
-Inputs = tuple[Problem, Scenario, list[Group]]
-Change = Callable[[Problem, Scenario, list[Group]], Inputs]
-
-TIGHT = 0.95
-PLENTY = 10_000
-
-
-def limited(problem: Problem, **changes: Callable[[Any], Any]) -> Problem:
-    """The problem with some limits changed; no limit stays none."""
-    old = problem.limits
-    new = {
-        name: None if getattr(old, name) is None else change(getattr(old, name))
-        for name, change in changes.items()
-    }
-    return replace(problem, limits=replace(old, **new))
-
-
-def tight(value: int) -> int:
-    """A limit 5 % lower."""
-    return int(value * TIGHT)
-
-
-def one_less(value: int) -> int:
-    """A limit in whole things, one lower: the least that is 5 % too tight."""
-    return value - 1
-
-
-def limits(**changes: Callable[[Any], Any]) -> Change:
-    """Other limits."""
-    return lambda problem, scenario, parts: (limited(problem, **changes), scenario, parts)
-
-
-def joint(**changes: Callable[[Any], Any]) -> Change:
-    """Another network."""
-
-    def change(problem: Problem, scenario: Scenario, parts: list[Group]) -> Inputs:
-        new = {name: alter(getattr(scenario.joint, name)) for name, alter in changes.items()}
-        return problem, replace(scenario, joint=replace(scenario.joint, **new)), parts
-
-    return change
-
-
-def options(**changes: Callable[[Any], Any]) -> Callable[[Problem], Problem]:
-    """Other nodes."""
-
-    def change(problem: Problem) -> Problem:
-        altered = tuple(
-            replace(o, **{name: alter(getattr(o, name)) for name, alter in changes.items()})
-            for o in problem.options
-        )
-        return replace(problem, options=altered)
-
-    return change
-
-
-def kinds(**changes: Callable[[Any], Any]) -> Callable[[Problem], Problem]:
-    """Other devices."""
-
-    def change(problem: Problem) -> Problem:
-        altered = tuple(
-            replace(k, **{name: alter(getattr(k, name)) for name, alter in changes.items()})
-            for k in problem.kinds
-        )
-        return replace(problem, kinds=altered)
-
-    return change
-
-
-class ShortWindows(Problem):
-    """A problem whose devices hold one slot less at most."""
-
-    def windows(self, kind: int, mode: Mode, spare: int = 0) -> Windows:
-        """The windows, the longest one slot shorter."""
-        found = super().windows(kind, mode, spare)
-        return found._replace(longest=found.longest - 1)
-
-
-def _short(problem: Problem) -> Problem:
-    return ShortWindows(**{field.name: getattr(problem, field.name) for field in fields(problem)})
-
-
-def _only_problem(change: Callable[[Problem], Problem]) -> Change:
-    return lambda problem, scenario, parts: (change(problem), scenario, parts)
-
-
-def _one_slot_more(problem: Problem, scenario: Scenario, parts: list[Group]) -> Inputs:
-    return problem, scenario, [replace(parts[0], count=parts[0].count + 1), *parts[1:]]
-
-
-def three_nodes(
-    model: Any, v: master.Variables, problem: Problem, scenario: Scenario, parts: list[Group]
-) -> None:
-    """Asks for three nodes where two are enough."""
-    model.add(sum(v.nodes) >= 3)
-
-
-def two_devices_each(
-    model: Any, v: master.Variables, problem: Problem, scenario: Scenario, parts: list[Group]
-) -> None:
-    """Asks for two devices of each node where one is enough."""
-    master.devices_of_nodes(model, v, problem, scenario, parts)
-    for nodes, devices in zip(v.nodes, v.devices, strict=True):
-        model.add(devices >= 2 * nodes)
-
-
-def no_light_devices(
-    model: Any, v: master.Variables, problem: Problem, scenario: Scenario, parts: list[Group]
-) -> None:
-    """Takes every device to hold a transformer block."""
-    master.memory_within_capacity(model, v, problem, scenario, parts)
-    model.add(sum(v.light) == 0)
-
-
-def without(constraint: Constraint) -> Mutate:
-    """The master without a constraint."""
-    kept = tuple(other for other in master.CONSTRAINTS if other is not constraint)
-    return lambda monkeypatch: monkeypatch.setattr(master, "CONSTRAINTS", kept)
-
-
-def instead(constraint: Constraint, other: Constraint) -> Mutate:
-    """The master with another constraint in the place of one."""
-    new = tuple(other if each is constraint else each for each in master.CONSTRAINTS)
-    return lambda monkeypatch: monkeypatch.setattr(master, "CONSTRAINTS", new)
-
-
-def tightened(constraint: Constraint, change: Change) -> Mutate:
-    """The master with a constraint that sees other numbers."""
-
-    def other(
-        model: Any, v: master.Variables, problem: Problem, scenario: Scenario, parts: list[Group]
-    ) -> None:
-        constraint(model, v, *change(problem, scenario, parts))
-
-    return instead(constraint, other)
-
+from tests.solver.mutation import (
+    PLENTY,
+    TIGHT,
+    Mutate,
+    always,
+    below,
+    blind,
+    instead,
+    joint,
+    kinds,
+    limited,
+    limits,
+    no_head,
+    no_light_devices,
+    one_less,
+    one_slot_more,
+    only_problem,
+    options,
+    other_modes,
+    returning,
+    scaled_need,
+    seeing,
+    short,
+    stock,
+    three_nodes,
+    tight,
+    tightened,
+    two_devices_each,
+    unlimited,
+    zeros,
+)
 
 TIGHTER: dict[str, Mutate] = {
-    "every_slot_placed: a slot too many": tightened(master.every_slot_placed, _one_slot_more),
+    "every_slot_placed: a slot too many": tightened(master.every_slot_placed, one_slot_more),
     "several_nodes: three": instead(master.several_nodes, three_nodes),
     "machines_within_limit: one less": tightened(
         master.machines_within_limit, limits(machines=one_less)
@@ -167,14 +49,14 @@ TIGHTER: dict[str, Mutate] = {
         master.devices_of_nodes, limits(devices=one_less)
     ),
     "devices_of_nodes: one less per node": tightened(
-        master.devices_of_nodes, _only_problem(options(gpus=lambda gpus: max(gpus - 1, 1)))
+        master.devices_of_nodes, only_problem(options(gpus=lambda gpus: max(gpus - 1, 1)))
     ),
     "devices_within_limit: one less": tightened(
         master.devices_within_limit, limits(devices=one_less)
     ),
-    "slots_on_devices: one less": tightened(master.slots_on_devices, _only_problem(_short)),
+    "slots_on_devices: one less": tightened(master.slots_on_devices, only_problem(short)),
     "memory_within_capacity: 5 % less": tightened(
-        master.memory_within_capacity, _only_problem(kinds(capacity=tight))
+        master.memory_within_capacity, only_problem(kinds(capacity=tight))
     ),
     "memory_within_capacity: no light devices": instead(
         master.memory_within_capacity, no_light_devices
@@ -186,92 +68,21 @@ TIGHTER: dict[str, Mutate] = {
 }
 
 
-def seeing(module: Any, name: str, change: Callable[[Problem], Problem]) -> Mutate:
-    """A function of the solver that sees another problem (its first argument)."""
-    original = getattr(module, name)
-
-    def other(problem: Problem, *rest: Any, **named: Any) -> Any:
-        return original(change(problem), *rest, **named)
-
-    return lambda monkeypatch: monkeypatch.setattr(module, name, other)
-
-
-def returning(module: Any, name: str, change: Callable[[Any], Any]) -> Mutate:
-    """A function of the solver whose result is changed."""
-    original = getattr(module, name)
-    return lambda monkeypatch: monkeypatch.setattr(
-        module, name, lambda *a, **n: change(original(*a, **n))
-    )
-
-
-def unlimited(name: str) -> Callable[[Problem], Problem]:
-    """The problem with a limit lifted."""
-    return lambda problem: replace(problem, limits=replace(problem.limits, **{name: None}))
-
-
-def _scaled_need(factor: float) -> Mutate:
-    original = Problem.need
-
-    def need(self: Problem, *window: Any) -> int:
-        return int(original(self, *window) * factor)
-
-    return lambda monkeypatch: monkeypatch.setattr(Problem, "need", need)
-
-
-def _below(factor: float) -> Mutate:
-    original = master.Master.below
-
-    def below(self: master.Master, value: int) -> None:
-        original(self, int(value * factor))
-
-    return lambda monkeypatch: monkeypatch.setattr(master.Master, "below", below)
-
-
-def _stock(change: Callable[[int], int]) -> Mutate:
-    """A master that has its variables for another stock."""
-    original = master.variables
-
-    def other(model: Any, problem: Problem, *rest: Any) -> master.Variables:
-        return original(model, options(stock=change)(problem), *rest)
-
-    return lambda monkeypatch: monkeypatch.setattr(master, "variables", other)
-
-
-def always(module: Any, name: str, answer: object) -> Mutate:
-    """A function of the solver that always answers the same."""
-    return lambda monkeypatch: monkeypatch.setattr(module, name, lambda *_, **__: answer)
-
-
-def _zeros(line: tuple[int, ...]) -> tuple[int, ...]:
-    return (0,) * len(line)
-
-
-def _no_head(head: dict[Mode, int]) -> dict[Mode, int]:
-    return dict.fromkeys(head, 0)
-
-
-def _other_modes(problem: Problem) -> Problem:
-    return replace(problem, rpc_pipelines=not problem.rpc_pipelines)
-
-
-def _blind(change: Callable[[Problem], Problem]) -> Mutate:
-    """Dominance that does not look at something."""
-    return seeing(search, "_no_worse", change)
-
-
 ELSEWHERE: dict[str, Mutate] = {
-    "stock: ignored": _stock(lambda _: PLENTY),
-    "stock: one less": _stock(one_less),
-    "memory: no need": _scaled_need(0),
-    "memory: 5 % more": _scaled_need(1.05),
+    "stock: ignored": stock(lambda _: PLENTY),
+    "stock: one less": stock(one_less),
+    "memory: no need": scaled_need(0),
+    "memory: 5 % more": scaled_need(1.05),
     "partition: no padding": seeing(partition, "latency", kinds(padded=lambda _: False)),
-    "partition: no extras of the head": seeing(partition, "latency", kinds(head_bytes=_no_head)),
-    "partition: wrong mode": seeing(partition, "latency", _other_modes),
+    "partition: no extras of the head": seeing(partition, "latency", kinds(head_bytes=no_head)),
+    "partition: wrong mode": seeing(partition, "latency", other_modes),
     "partition: no floor": seeing(partition, "latency", unlimited("floor")),
     "partition: floor 5 % less": seeing(partition, "latency", lambda p: limited(p, floor=tight)),
     "partition: no best": seeing(partition, "latency", unlimited("best")),
     "partition: best 5 % less": seeing(partition, "latency", lambda p: limited(p, best=tight)),
-    "partition: a device less": seeing(partition, "latency", lambda p: limited(p, devices=one_less)),
+    "partition: a device less": seeing(
+        partition, "latency", lambda p: limited(p, devices=one_less)
+    ),
     "partition: any number of devices": seeing(
         partition, "latency", lambda p: limited(p, devices=lambda _: PLENTY)
     ),
@@ -283,21 +94,21 @@ ELSEWHERE: dict[str, Mutate] = {
     "search: first scenario dropped": returning(search, "_scenarios", lambda s: s[1:]),
     "search: last scenario dropped": returning(search, "_scenarios", lambda s: s[:-1]),
     "search: bound 5 % more": returning(search, "_bound", lambda b: b and int(b * 1.05)),
-    "search: 5 % better or nothing": _below(TIGHT),
+    "search: 5 % better or nothing": below(TIGHT),
     "master: overhead 5 % more": returning(master, "_least_overhead", lambda b: int(b * 1.05) + 1),
     "dominance: twins beat each other": lambda monkeypatch: monkeypatch.setattr(
         search, "_beats", search._no_worse
     ),
-    "dominance: blind to stock": _blind(options(stock=lambda _: PLENTY)),
-    "dominance: blind to price": _blind(options(price=lambda _: 0)),
-    "dominance: blind to adapters": _blind(options(adapters=_zeros)),
-    "dominance: blind to devices": _blind(options(gpus=lambda _: 1)),
-    "dominance: blind to machines": _blind(options(machines=lambda _: 1)),
-    "dominance: blind to best hops": _blind(options(inner_best=lambda _: 0)),
-    "dominance: blind to floor hops": _blind(options(inner_floor=lambda _: 0)),
-    "dominance: blind to capacity": _blind(kinds(capacity=lambda _: 2**40)),
-    "dominance: blind to head": _blind(kinds(head_bytes=_no_head)),
-    "dominance: blind to padding": _blind(kinds(padded=lambda _: False)),
-    "dominance: blind to best speed": _blind(kinds(best=_zeros)),
-    "dominance: blind to floor speed": _blind(kinds(floor=_zeros)),
+    "dominance: blind to stock": blind(options(stock=lambda _: PLENTY)),
+    "dominance: blind to price": blind(options(price=lambda _: 0)),
+    "dominance: blind to adapters": blind(options(adapters=zeros)),
+    "dominance: blind to devices": blind(options(gpus=lambda _: 1)),
+    "dominance: blind to machines": blind(options(machines=lambda _: 1)),
+    "dominance: blind to best hops": blind(options(inner_best=lambda _: 0)),
+    "dominance: blind to floor hops": blind(options(inner_floor=lambda _: 0)),
+    "dominance: blind to capacity": blind(kinds(capacity=lambda _: 2**40)),
+    "dominance: blind to head": blind(kinds(head_bytes=no_head)),
+    "dominance: blind to padding": blind(kinds(padded=lambda _: False)),
+    "dominance: blind to best speed": blind(kinds(best=zeros)),
+    "dominance: blind to floor speed": blind(kinds(floor=zeros)),
 }

@@ -20,7 +20,7 @@ HOWS: tuple[How, ...] = get_args(How)
 
 
 def twisted(seed: int) -> Problem:
-    """Problem `seed`: half of them plain, a quarter with a rival node, a quarter with a limit bound."""
+    """Problem `seed`: half are plain, a quarter have a rival node, a quarter a binding limit."""
     problem = instances.draw(seed)
     if seed % 4 == 2:
         return with_rival(problem, seed // 4)
@@ -99,42 +99,8 @@ def _changed(random: Random, rival: Option, kind: Kind, seed: int) -> tuple[Opti
             head = 0 if kind.head_bytes["single"] else 400 * MIB
             return rival, replace(kind, head_bytes=dict.fromkeys(kind.head_bytes, head))
         case 9:
-            times = [tuple(int(time * more) for time in line) for line in (kind.best, kind.floor)]
-            return rival, replace(kind, best=times[0], floor=times[1])
+            if seed // 11 % 2:
+                return rival, replace(kind, floor=tuple(time * 5 // 4 for time in kind.floor))
+            return rival, replace(kind, best=tuple(time * 4 // 5 for time in kind.best))
         case _:
             return rival, kind
-
-
-def exact_fit() -> Problem:
-    """Two devices with two equal slots each, both full to the MiB."""
-    graph = instances.Graph(
-        sizes=(500 * MIB,) * 4,
-        blocks=3,
-        compute=dict.fromkeys(("single", "serial", "pipelined"), 100 * MIB),
-        inputs=dict.fromkeys(("single", "serial", "pipelined"), 0),
-        tiny=0,
-    )
-    plain = instances.draw(0)
-    kind = replace(
-        plain.kinds[0],
-        capacity=1100 * MIB,
-        padded=False,
-        head_bytes=dict.fromkeys(plain.kinds[0].head_bytes, 0),
-        best=(0, 10, 20, 30, 40),
-        floor=(0, 10, 20, 30, 40),
-    )
-    joint = plain.joints[0]
-    option = replace(
-        plain.options[0], kind=0, gpus=1, machines=1, networks=(joint.name,), adapters=(0,),
-        stock=2,
-    )
-    return replace(
-        plain,
-        slots=4,
-        sizes=graph.sizes,
-        need_bytes=graph,
-        padding=(0,) * 5,
-        kinds=(kind,),
-        options=(option,),
-        limits=replace(plain.limits, budget=None, floor=None, best=None, machines=2, devices=15),
-    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from planner.engines.llama_cpp.peaks import F32, Kind, Peaks, Position, head_width
 from planner.engines.llama_cpp.settings import Settings
-from planner.model.architecture import Architecture, Grouped
+from planner.model.architecture import Architecture, Dense, Grouped
 
 PIPELINE_COPIES = 4
 """Copies of the inputs the scheduler keeps (GGML_SCHED_MAX_COPIES)."""
@@ -43,7 +43,8 @@ class Graph:
         settings, name = self._settings, self._architecture.gguf_name
         logits = 0
         if position.output:
-            row = self._architecture.vocabulary + 6 * self._architecture.hidden
+            norms = 12 if self._architecture.post_norms else 6
+            row = self._architecture.vocabulary + norms * self._architecture.hidden
             logits = F32 * settings.slots * row
         windows = tuple(dict.fromkeys(kind.window for kind in kinds))
         mask = peak = self._mask(windows, pipelined=position.pipelined)
@@ -71,7 +72,10 @@ class Graph:
         One copy of the mask is freed after the last attention of a device, so before the network
         of a layer alone there. What is left of the hole depends on the order of things: at most d.
         """
-        if position.pipelined or self._architecture.gguf_name in KEEPS_MASK:
+        name = self._architecture.gguf_name
+        if position.full_first and name == "gemma3" and self._settings.flash_attention:
+            return self._kept_of_full(mask, kind)
+        if position.pipelined or name in KEEPS_MASK:
             return mask
         row = self._peaks.bytes(self._architecture.hidden)
         if position.layers == 1 and not position.first:
@@ -79,6 +83,17 @@ class Graph:
         if kind == position.lone:
             return row if mask < row else 0
         return mask
+
+    def _kept_of_full(self, mask: int, kind: Kind) -> int:
+        """As `_kept` where gemma3 frees the mask of a leading full layer: holes take whole rows."""
+        network = kind.layer.feed_forward
+        assert isinstance(network, Dense)
+        sliding = self._mask(tuple(w for w in self._windows if w is not None), pipelined=False)
+        full, row = mask - sliding, self._peaks.bytes(self._architecture.hidden)
+        inner = self._peaks.bytes(network.intermediate)
+        if full >= inner:
+            return sliding + full % inner
+        return sliding + row if full >= 3 * row else mask
 
     def _keeps_query(self, position: Position) -> bool:
         """Whether gemma3 keeps one h more.

@@ -45,6 +45,7 @@ class SplitMemory:
     __slots__ = (
         "_architecture",
         "_cuda_sums",
+        "_full_sums",
         "_graph",
         "_graph_sizes",
         "_host_weights",
@@ -67,7 +68,9 @@ class SplitMemory:
         self._kv_sums = (0, *accumulate(_slot_cache(architecture, settings)))
         self._graph = Graph(architecture, settings)
         self._kinds, self._kind_sums = _slot_kinds(architecture)
-        self._graph_sizes: dict[tuple[int, bool, bool, int, bool, int], int] = {}
+        full = [Kind(layer, False).window is None for layer in architecture.layers]
+        self._full_sums = (0, *accumulate(map(int, full)))
+        self._graph_sizes: dict[tuple[int, bool, bool, int, bool, int, bool], int] = {}
         self._known: dict[tuple[int, int, bool], GraphMemory] = {}
 
     @property
@@ -126,14 +129,20 @@ class SplitMemory:
         layers = min(max(min(stop, depth) - first, 0), 3)
         output = stop == self.slots
         lone = -1 if pipelined or first else self._lone_kind(min(stop, depth))
-        key = (bits, first == 0, output, layers, pipelined, lone)
+        full_first = not pipelined and layers > 1 and self._full_first(first, min(stop, depth))
+        key = (bits, first == 0, output, layers, pipelined, lone, full_first)
         size = self._graph_sizes.get(key)
         if size is None:
             kinds = tuple(kind for bit, kind in enumerate(self._kinds) if bits >> bit & 1)
             only = self._kinds[lone] if lone >= 0 else None
-            position = Position(first == 0, output, layers, pipelined, only)
+            position = Position(first == 0, output, layers, pipelined, only, full_first)
             size = self._graph_sizes[key] = self._graph.device(kinds, position)
         return size
+
+    def _full_first(self, first: int, stop: int) -> bool:
+        """Whether of layers [first, stop) just the first has full attention."""
+        sums = self._full_sums
+        return sums[stop] - sums[first] == 1 and sums[first + 1] > sums[first] and stop > first + 1
 
     def _lone_kind(self, stop: int) -> int:
         """Of layers [0, stop), the kind of the last if no other is of it; -1 if there is one."""

@@ -41,6 +41,8 @@ class Position:
     pipelined: bool
     lone: Kind | None = None
     """On a first device: the kind of its last layer where no other layer of it is there."""
+    full_first: bool = False
+    """Its first layer has full attention, the others have windows."""
 
 
 @dataclass(frozen=True, slots=True)
