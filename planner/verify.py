@@ -35,6 +35,7 @@ def verify(plan: Plan, catalog: Catalog) -> tuple[str, ...]:
         "best value": plan.choices.best_value,
         "fastest": plan.choices.fastest,
         "cheapest": plan.choices.cheapest,
+        **{f"alternative {entry.name}": entry.body for entry in plan.alternatives},
     }
     for name, body in bodies.items():
         if body is not None:

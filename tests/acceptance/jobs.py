@@ -46,9 +46,7 @@ def _job(
 
 JOBS = {
     "kimi-k2": _job("kimi-k2", "Q4_K_M", 300_000, 61),
-    "kimi-k2, 8 users": _job(
-        "kimi-k2", "Q4_K_M", 300_000, 61, context=32_768, users=8, speed=1
-    ),
+    "kimi-k2, 8 users": _job("kimi-k2", "Q4_K_M", 300_000, 61, context=32_768, users=8, speed=1),
     "deepseek-r1": _job("deepseek-r1", "Q4_K_M", 300_000, 61),
     "llama-3.1-405b": _job("llama-3.1-405b", "Q4_K_M", 300_000, 126, speed=2),
     "qwen3-235b": _job("qwen3-235b", "Q4_K_M", 100_000, 94),

@@ -79,7 +79,16 @@ NONE = {
     "kimi-k2 on poor Macs": case("kimi-k2", "Q4_K_M", MACS, budget=27_871),
     "kimi-k2 on Macs at 40 tokens/s": case("kimi-k2", "Q4_K_M", MACS, min_speed=40.0),
 }
-NODES = (*MACS, *SPARKS, "dgx-h100", "a40-x8", "6000-ada-x2", "5090-x4", "4090-x2", "strix-halo-128")
+NODES = (
+    *MACS,
+    *SPARKS,
+    "dgx-h100",
+    "a40-x8",
+    "6000-ada-x2",
+    "5090-x4",
+    "4090-x2",
+    "strix-halo-128",
+)
 SUBJECTS = (
     ("kimi-k2", "Q4_K_M"),
     ("deepseek-v3", "Q3_K_M"),

@@ -36,8 +36,7 @@ ROW_FIELDS = {
     "devices": "id node gpu replica stage first_layer last_layer output experts capacity_bytes "
     "headroom_bytes budget",
     "hosts": "node memory_bytes budget",
-    "performance": "depth ttft tpot tokens_per_second tokens_per_second_per_user terms "
-    "calibration",
+    "performance": "depth ttft tpot tokens_per_second tokens_per_second_per_user terms calibration",
 }
 BUDGET_FIELDS = "weights kv_cache compute runtime reserve total"
 RANGE_FIELDS = "low best high"

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from planner.engines.llama_cpp.rules import MAX_DEVICES
 from planner.errors import EngineError
 from planner.plan import Engine
 
-MAX_DEVICES = 15
-"""Offload devices of one process: 16 backends with the CPU, the 16th device aborts (run)."""
 DEVICE_PREFIX = {"cuda": "CUDA", "rocm": "ROCm", "metal": "MTL", "sycl": "SYCL"}
 """Device family to what the backend calls its devices, a number following."""
 

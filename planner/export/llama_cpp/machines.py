@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from planner.catalog.load import load_catalog
-from planner.engines.llama_cpp.command_line import MAX_DEVICES, device_name
+from planner.engines.llama_cpp.command_line import device_name
+from planner.engines.llama_cpp.rules import MAX_DEVICES
 from planner.errors import EngineError, RequestError, UnknownName
 from planner.plan import ClusterNode, Device, Plan
 
