@@ -128,6 +128,43 @@ def calibration() -> str:
     return table((*head, "prefill, median", "prefill, p90"), rows)
 
 
+def priors() -> str:
+    """What nobody has measured well enough, and what is taken."""
+    catalog = load_catalog()
+    rows = [
+        (row.title, row.unit, *(f"{value:g}" for value in (row.low, row.best, row.high)))
+        for row in catalog.priors.values()
+    ]
+    hops = {(row.hop_low, row.hop_best, row.hop_high) for row in catalog.networks.values()}
+    rows += [
+        ("one hop over a network with llama.cpp RPC", "s", *(f"{value:g}" for value in hop))
+        for hop in sorted(hops)
+    ]
+    return table(("prior", "unit", "low", "best", "high"), rows)
+
+
+def optimality() -> str:
+    """What the optimum is compared with, in the numbers of the suite."""
+    from tests.acceptance import test_exhaustive as acceptance
+    from tests.solver import test_optimality as random
+
+    goals, everything = len(random.GOALS), sum(len(seeds) for seeds in random.FULL)
+    rows = [
+        (
+            "random instances, 1 to 3 node types, 3 to 8 layers",
+            f"{len(random.SLICE)} under {goals} goals",
+            f"{everything:,} under {goals} goals",
+        ),
+        (
+            "questions to the catalog cut to three node types",
+            f"{len(acceptance.CASES) + len(acceptance.NONE)}",
+            f"also every triple of {len(acceptance.NODES)} types for "
+            f"{len(acceptance.SUBJECTS)} models",
+        ),
+    ]
+    return table(("every plan enumerated, by code of its own", "every run", "`-m full`"), rows)
+
+
 def _share(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.0f} %"
 

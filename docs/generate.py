@@ -19,12 +19,15 @@ GENERATED: dict[str, Callable[[], str]] = {
     "calibration": accuracy.calibration,
     "catalog tables": reference.catalog_tables,
     "answers": reference.answers,
+    "catalog counts": reference.catalog_counts,
+    "optimality": accuracy.optimality,
+    "priors": accuracy.priors,
     "commands": reference.commands,
     "exit codes": reference.exit_codes,
     "look-ups": reference.look_ups,
     "published runs": accuracy.published_runs,
 }
-_PART = re.compile(r"(<!-- generated: (.+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_PART = re.compile(r"(<!-- generated: ([a-z -]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def pages() -> list[Path]:
@@ -55,15 +58,16 @@ def stale() -> Iterator[tuple[Path, str]]:
 
 def main(arguments: list[str]) -> int:
     """Rewrites what is out of date, or with `--check` only names it and returns 1."""
-    found = list(stale())
-    for path, text in found:
-        print(path.relative_to(console.ROOT))
-        if "--check" not in arguments:
+    check = "--check" in arguments
+    found = 0
+    for path, text in stale():
+        found += 1
+        print(path.relative_to(console.ROOT), flush=True)
+        if not check:
             path.write_text(text, encoding="utf-8")
-    if found and "--check" in arguments:
+    if found and check:
         print("out of date: run `python -m docs.generate`", file=sys.stderr)
-        return 1
-    return 0
+    return int(found > 0 and check)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from planner import plan
 from planner.catalog import schema
-from planner.catalog.load import TABLES
+from planner.catalog.load import TABLES, load_catalog
 from planner.cli import tables
 from planner.cli.app import app
 from planner.cli.exits import Exit
@@ -136,9 +136,28 @@ def catalog_tables() -> str:
     return "\n\n".join(parts)
 
 
+def catalog_counts() -> str:
+    """How many rows the shipped catalogs have."""
+    catalog = load_catalog()
+    names = {"gpu": "GPUs", "node": "nodes", "price": "prices", "model": "models"}
+    names |= {"quantization": "quantizations", "network": "networks"}
+    counts = [f"{len(getattr(catalog, f'{key}s'))} {name}" for key, name in names.items()]
+    kinds = [node.kind for node in catalog.nodes.values()]
+    nodes = ", ".join(
+        f"{kinds.count(kind)} {words}"  # type: ignore[arg-type]
+        for kind, words in (
+            ("whole", "sold whole"),
+            ("parts", "built from priced parts"),
+            ("rented", "rented"),
+        )
+    )
+    return f"Shipped: {', '.join(counts)}; of the nodes {nodes}."
+
+
 def answers() -> str:
     """The values commands print, and then the values inside them."""
-    return "\n\n".join(_answer(value) for value in [*ANSWERS, *inner_values()])
+    values: list[type[Value]] = [*ANSWERS, *inner_values()]
+    return "\n\n".join(map(_answer, values))
 
 
 def inner_values() -> list[type[Value]]:

@@ -10,6 +10,7 @@ from planner.accounting import Assigned
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Network
 from planner.engines.llama_cpp import overheads, rules
+from planner.engines.llama_cpp.settings import CELL_PADDING, padded
 from planner.errors import EngineError, IllegalLayout, RequestError
 from planner.plan import (
     Body,
@@ -53,7 +54,9 @@ def evaluate(request: EvaluateRequest, catalog: Catalog) -> Evaluation:
     shape = _shape(request, catalog)
     base = subject(catalog, request.model, quant, shape)
     if request.devices is not None:
-        return _evaluation(request, catalog, base, _unnamed(request, base), (), ())
+        return _evaluation(
+            request, catalog, base, _unnamed(request, base), (), _beyond_window(base)
+        )
     nodes = [(catalog.node(entry.node), entry.count) for entry in request.nodes]
     network = network_between(catalog, nodes)
     split = _split(request, catalog, base, nodes, network)
@@ -68,8 +71,9 @@ def evaluate(request: EvaluateRequest, catalog: Catalog) -> Evaluation:
         nodes=nodes,
         network=network,
     )
+    warnings = (*_beyond_window(base), *_warnings(body))
     evaluation = _evaluation(
-        request, catalog, base, body, _assumptions(catalog, base, body), _warnings(body)
+        request, catalog, base, body, _assumptions(catalog, base, body), warnings
     )
     if body.verdict == "fits":
         return evaluation
@@ -274,6 +278,17 @@ def _warnings(body: Body) -> tuple[str, ...]:
     if idle:
         lines.append(f"{idle} devices hold nothing")
     return tuple(lines)
+
+
+def _beyond_window(base: Subject) -> tuple[str, ...]:
+    """A context the model was not made for: llama.cpp takes it, the answers suffer."""
+    window = base.architecture.context_length
+    if base.context <= padded(window, CELL_PADDING):
+        return ()
+    return (
+        f"{base.context:,} tokens per slot are more than the {window:,} {base.row.name} was made "
+        "for: llama.cpp only warns, but the answers get worse without a rope scaling flag",
+    )
 
 
 def _evaluation(

@@ -206,11 +206,28 @@ def hostile() -> dict[str, bytes]:
     }
 
 
-NAMES = (
-    "empty, cut off, zeros, not text, a list, a number, nothing, no kind, an error, no version, "
-    "a later version, a version in words, a kind in a list, nested too deeply, nested objects, "
-    "a word for a number, a field missing, a field too many, a number without end, not a number"
-).split(", ")
+NAMES = [
+    "empty",
+    "cut off",
+    "zeros",
+    "not text",
+    "a list",
+    "a number",
+    "nothing",
+    "no kind",
+    "an error",
+    "no version",
+    "a later version",
+    "a version in words",
+    "a kind in a list",
+    "nested too deeply",
+    "nested objects",
+    "a word for a number",
+    "a field missing",
+    "a field too many",
+    "a number without end",
+    "not a number",
+]
 
 
 def test_all_hostile_files_are_tried() -> None:

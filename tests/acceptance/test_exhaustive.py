@@ -90,10 +90,11 @@ NODES = (
     "strix-halo-128",
 )
 SUBJECTS = (
-    ("kimi-k2", "Q4_K_M"),
-    ("deepseek-v3", "Q3_K_M"),
-    ("qwen3-235b", "Q6_K"),
-    ("glm-4.5", "Q8_0"),
+    ("kimi-k2", "Q4_K_M", 5.0),
+    ("deepseek-v3", "Q3_K_M", 5.0),
+    ("qwen3-235b", "Q6_K", 5.0),
+    ("glm-4.5", "Q8_0", 5.0),
+    ("llama-3.1-405b", "Q4_K_M", 0.0),
 )
 
 
@@ -148,14 +149,16 @@ def test_where_nothing_works_the_answer_is_no(name: str) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("subject", SUBJECTS, ids=[model for model, _ in SUBJECTS])
-def test_every_triple_of_node_types(subject: tuple[str, str]) -> None:
+@pytest.mark.parametrize("subject", SUBJECTS, ids=[model for model, *_ in SUBJECTS])
+def test_every_triple_of_node_types(subject: tuple[str, str, float]) -> None:
     catalog = load_catalog()
+    model, quant, speed = subject
     counts = {"feasible": 0, "infeasible": 0, "mixed": 0}
     windows: dict[tuple[str, bool, bool], Any] = {}
     for only in itertools.combinations(NODES, 3):
         eights = sum(catalog.nodes[name].gpus > 4 for name in only)
-        request = case(*subject, only, max_nodes=3 if eights < 2 else 2, min_speed=5.0)
+        most = 3 if eights < 2 else 2
+        request = case(model, quant, only, max_nodes=most, min_speed=speed)
         everything = Exhaustive(catalog=catalog, request=request)
         everything.windows = windows
         found = list(everything.everything())

@@ -68,9 +68,10 @@ def request_of(line: str) -> PlanRequest:
         asked.append(request)
         raise Asked
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Asked):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planner.solver, "solve", ask)
-        main(shlex.split(line))
+        with pytest.raises(Asked):
+            main(shlex.split(line))
     return asked[0]
 
 

@@ -116,7 +116,8 @@ def test_the_next_quantization_costs_what_was_said(name: str) -> None:
     asked = catalog.quantizations[answer["model"]["quant"]]
     following = answer["next_quantization"]
     if following is None:
-        (only,) = catalog.models[JOBS[name].request.model].repositories
+        row = catalog.models[JOBS[name].request.model]
+        (only,) = (entry for entry in row.repositories if entry.kind == "gguf")
         assert only.complete
         assert only.quantizations == (asked.name,)
         return

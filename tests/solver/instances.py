@@ -16,7 +16,7 @@ MIB = 2**20
 PLENTY = 10_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """Bytes of a window of slots; callable like the engine's memory model."""
 

@@ -10,6 +10,7 @@ from tests.solver.mutation import (
     always,
     below,
     blind,
+    blind_to_joint,
     instead,
     joint,
     kinds,
@@ -111,4 +112,10 @@ ELSEWHERE: dict[str, Mutate] = {
     "dominance: blind to padding": blind(kinds(padded=lambda _: False)),
     "dominance: blind to best speed": blind(kinds(best=zeros)),
     "dominance: blind to floor speed": blind(kinds(floor=zeros)),
+    "networks: blind to best hops": blind_to_joint(best=lambda _: 0),
+    "networks: blind to floor hops": blind_to_joint(floor=lambda _: 0),
+    "networks: blind to the switch": blind_to_joint(switch=lambda _: 0),
+    "networks: blind to direct links": blind_to_joint(direct=lambda _: 1),
+    "networks: blind to ports": blind_to_joint(ports=lambda _: 8),
+    "networks: blind to adapters": seeing(search, "_replaces", options(adapters=zeros)),
 }

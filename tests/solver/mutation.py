@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from planner.solver import master, search
+from planner.solver import problem as problem_module
 from planner.solver.master import Constraint, Group, Scenario
-from planner.solver.problem import Mode, Problem, Windows
+from planner.solver.problem import NEVER, Mode, Problem, Windows
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
 Inputs = tuple[Problem, Scenario, list[Group]]
@@ -177,12 +179,14 @@ def unlimited(name: str) -> Callable[[Problem], Problem]:
 
 
 def scaled_need(factor: float) -> Mutate:
-    original = Problem.need
+    """Every window needs `factor` times its bytes."""
+    original = problem_module._needs
 
-    def need(self: Problem, *window: Any) -> int:
-        return int(original(self, *window) * factor)
+    def needs(*key: Any) -> Any:
+        bytes_ = original(*key)
+        return np.where(bytes_ < NEVER, (bytes_ * factor).astype(np.int64), bytes_)
 
-    return lambda monkeypatch: monkeypatch.setattr(Problem, "need", need)
+    return lambda monkeypatch: monkeypatch.setattr(problem_module, "_needs", needs)
 
 
 def below(factor: float) -> Mutate:
@@ -224,3 +228,17 @@ def other_modes(problem: Problem) -> Problem:
 def blind(change: Callable[[Problem], Problem]) -> Mutate:
     """Dominance that does not look at something."""
     return seeing(search, "_no_worse", change)
+
+
+def blind_to_joint(**changes: Callable[[Any], Any]) -> Mutate:
+    """Dominance between networks that does not look at something."""
+    original = search._replaces
+
+    def altered(way: search.Way) -> search.Way:
+        new = {name: change(getattr(way[0], name)) for name, change in changes.items()}
+        return replace(way[0], **new), way[1]
+
+    def other(problem: Problem, one: search.Way, two: search.Way) -> bool:
+        return original(problem, altered(one), altered(two))
+
+    return lambda monkeypatch: monkeypatch.setattr(search, "_replaces", other)

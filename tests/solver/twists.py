@@ -20,10 +20,11 @@ HOWS: tuple[How, ...] = get_args(How)
 
 
 def twisted(seed: int) -> Problem:
-    """Problem `seed`: half are plain, a quarter have a rival node, a quarter a binding limit."""
+    """Problem `seed`: half are plain, a quarter have a rival, a quarter a binding limit."""
     problem = instances.draw(seed)
     if seed % 4 == 2:
-        return with_rival(problem, seed // 4)
+        twist = with_rival if seed % 8 == 2 else with_rival_joint
+        return twist(problem, seed // 8)
     return bound(problem, HOWS[seed // 4 % len(HOWS)]) if seed % 4 == 3 else problem
 
 
@@ -104,3 +105,32 @@ def _changed(random: Random, rival: Option, kind: Kind, seed: int) -> tuple[Opti
             return rival, replace(kind, best=tuple(time * 4 // 5 for time in kind.best))
         case _:
             return rival, kind
+
+
+def with_rival_joint(problem: Problem, seed: int) -> Problem:
+    """Two networks for all nodes, the second with one thing worse and its hops a bit shorter."""
+    first = replace(problem.joints[0], direct=max(problem.joints[0].direct, 2))
+    first = replace(first, ports=max(first.ports, first.direct + 1))
+    rival = replace(first, name="rival", best=first.best * 9 // 10, floor=first.floor * 9 // 10)
+    dearer = 0
+    match seed % 6:
+        case 0:
+            rival = replace(rival, best=first.best * 6 // 5)
+        case 1:
+            rival = replace(rival, floor=first.floor * 6 // 5)
+        case 2:
+            rival = replace(rival, switch=first.switch + problem.options[0].price // 20)
+        case 3:
+            rival = replace(rival, direct=first.direct - 1)
+        case 4:
+            rival = replace(rival, ports=first.direct)
+        case _:
+            dearer = problem.options[0].price // 20
+    return replace(
+        problem,
+        joints=(first, rival) if seed // 6 % 2 else (rival, first),
+        options=tuple(
+            replace(option, networks=(first.name, rival.name), adapters=(10, 10 + dearer))
+            for option in problem.options
+        ),
+    )

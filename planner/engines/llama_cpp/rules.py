@@ -13,6 +13,8 @@ MAX_DEVICES = 15
 """Offload devices of one process: GGML_SCHED_MAX_BACKENDS is 16 and the CPU takes one."""
 MAX_SLOTS = 256
 """Slots of one process (LLAMA_MAX_SEQ)."""
+MAX_TOKENS = 2**31 - 1
+"""Largest `-c`, `-b` or `-ub`: 32-bit signed numbers on the command line."""
 CACHE_TYPES: tuple[str, ...] = get_args(KvType)
 """Types `-ctk` and `-ctv` take."""
 
@@ -27,7 +29,7 @@ def illegal(architecture: Architecture, settings: Settings, devices: int) -> tup
     """
     return (
         *_device_count(architecture, devices),
-        *_token_counts(architecture, settings),
+        *_token_counts(settings),
         *_cache_types(architecture, settings),
     )
 
@@ -48,7 +50,7 @@ def _device_count(architecture: Architecture, devices: int) -> list[str]:
     return reasons
 
 
-def _token_counts(architecture: Architecture, settings: Settings) -> list[str]:
+def _token_counts(settings: Settings) -> list[str]:
     reasons = [
         f"{flag} must be at least 1, not {value}"
         for flag, value in (
@@ -68,11 +70,8 @@ def _token_counts(architecture: Architecture, settings: Settings) -> list[str]:
         reasons.append(
             f"a context of {settings.context} tokens leaves {settings.slots} slots no token each"
         )
-    per_slot, window = settings.context // settings.slots, architecture.context_length
-    if per_slot > padded(window, CELL_PADDING):
-        reasons.append(
-            f"{per_slot} tokens per slot are more than the model's full window of {window}"
-        )
+    if settings.context > MAX_TOKENS:
+        reasons.append(f"-c is a 32-bit number, at most {MAX_TOKENS}, not {settings.context}")
     return reasons
 
 
