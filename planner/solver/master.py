@@ -170,6 +170,25 @@ def slots_on_devices(
         model.add(placed <= longest * v.devices[row])
 
 
+def large_slots_on_devices(
+    model: cp_model.CpModel, v: Variables, problem: Problem, scenario: Scenario, parts: list[Group]
+) -> None:
+    """For every size: slots at least that large <= most of them in one window x devices.
+
+    Redundant, but what `slots_on_devices` misses where a few slots are small: a device that holds
+    six layers with a small one among them holds only five large ones.
+    """
+    mode = _mode(problem)
+    for size in sorted({part.size for part in parts})[1:]:
+        large = [part.size >= size for part in parts]
+        for row, index in enumerate(scenario.options):
+            most = problem.most_large(problem.options[index].kind, mode, size)
+            held = sum(
+                count for count, is_large in zip(v.slots[row], large, strict=True) if is_large
+            )
+            model.add(held <= most * v.devices[row])
+
+
 def memory_within_capacity(
     model: cp_model.CpModel, v: Variables, problem: Problem, scenario: Scenario, parts: list[Group]
 ) -> None:
@@ -230,6 +249,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     devices_of_nodes,
     devices_within_limit,
     slots_on_devices,
+    large_slots_on_devices,
     memory_within_capacity,
     fast_enough,
     as_fast_as,

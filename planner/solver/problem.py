@@ -178,6 +178,12 @@ class Problem:
             found = self._known[key] = _windows(self, self.kinds[kind], mode, spare)
         return found
 
+    def most_large(self, kind: int, mode: Mode, size: int) -> int:
+        """Most slots of at least `size` bytes in any window that fits a device of that kind."""
+        large = np.concatenate([[0], np.cumsum(np.array(self.sizes) >= size)])
+        held = large[None, :] - large[:, None]
+        return int(np.where(self.windows(kind, mode).fits, held, 0).max())
+
 
 class Windows(NamedTuple):
     """Slot windows that fit one device."""

@@ -19,6 +19,9 @@ from planner.solver.problem import Goal, Joint, Pick, Picks, Problem
 if TYPE_CHECKING:
     from planner.solver.master import Scenario
 
+ROUND = 0.01
+"""Deterministic seconds counted for each round of a master: stating it and checking its answer."""
+
 Progress = Callable[[str], None]
 
 
@@ -293,7 +296,7 @@ def _open(search: _Search, scenario: Scenario, bound: int) -> int | None:
     while True:
         spent = master.deterministic_time
         status, picks, score = master.solve(clock.left)
-        clock.take(master.deterministic_time - spent)
+        clock.take(master.deterministic_time - spent + ROUND)
         if status == "none":
             return None
         if status == "unknown":

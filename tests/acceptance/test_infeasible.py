@@ -233,6 +233,17 @@ def test_where_only_several_changes_help_it_says_which() -> None:
     assert works(request_of(line), budget=UNREACHABLE, min_speed=0.0)
 
 
+def test_with_any_quantization_the_smallest_budget_is_found_over_all_of_them() -> None:
+    request = request_of("kimi-k2 --budget 5000")
+    answer = solve(request, load_catalog())
+    assert isinstance(answer, Infeasible)
+    (budget,) = (entry for entry in answer.relaxations if entry.change == "budget")
+    assert budget.to is not None
+    for usd, kind in ((int(budget.to), "plan"), (int(budget.to) - 1, "infeasible")):
+        changed = request.model_copy(update={"budget": Decimal(usd)})
+        assert solve(changed, load_catalog()).kind == kind
+
+
 def test_the_command_line_says_no_with_exit_code_1() -> None:
     ran = first_run("kimi-k2 --quant Q4_K_M --budget 5000")
     assert ran.code == 1
