@@ -122,7 +122,9 @@ def check(request: PlanRequest, catalog: Catalog) -> None:
     }
     for option, count in counts.items():
         if not 1 <= count <= 10**7:
-            raise RequestError(f"{option} {count}: out of range", hint="give a number from 1 up")
+            raise RequestError(
+                f"{option} {count}: out of range", hint="give a number from 1 to 10000000"
+            )
     if not request.time_limit > 0:
         raise RequestError(
             f"--time-limit {request.time_limit}: no time to search", hint="give seconds, e.g. 60"

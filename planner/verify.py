@@ -20,6 +20,8 @@ from planner.subject import Subject, subject_of_request
 from planner.values import Value
 
 _TOLERANCE = 1e-9
+_ROUNDED = 1e-5
+"""The solver's time is in whole nanoseconds per slot, rounded up."""
 
 
 def verify(plan: Plan, catalog: Catalog) -> tuple[str, ...]:
@@ -249,6 +251,13 @@ def _proof(body: Body) -> Iterator[str]:
     solver = body.solver
     if solver.objective is None or solver.bound is None:
         return
+    cost = body.cost.hourly_usd if "/h" in solver.unit else body.cost.purchase_usd
+    parts = {"USD": cost, "USD/h": cost, "s/token": 1 / body.performance[0].tokens_per_second.best}
+    true = 1.0
+    for part in solver.unit.split(" x "):
+        true *= parts.get(part) or 0
+    if abs(true - solver.objective) > _ROUNDED * true:
+        yield f"objective is {solver.objective} {solver.unit}, the plan's own is {true}"
     if solver.bound > solver.objective * (1 + _TOLERANCE):
         yield f"bound {solver.bound} above objective {solver.objective}"
     if solver.status == "optimal" and solver.bound < solver.objective * (1 - _TOLERANCE):

@@ -58,12 +58,12 @@ def _kind_and_version(path: Path, content: str) -> tuple[object, object]:
 
     try:
         parsed = json.loads(content)
-    except (json.JSONDecodeError, RecursionError) as error:
-        reason = (
-            f"line {error.lineno}: {error.msg}"
-            if isinstance(error, json.JSONDecodeError)
-            else "nested too deeply"
-        )
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply"
+        if isinstance(error, json.JSONDecodeError):
+            reason = f"line {error.lineno}: {error.msg}"
+        elif isinstance(error, ValueError):
+            reason = "a number in it is too long"
         raise FileError(f"{path} is not JSON: {reason}", hint=_HINT) from error
     if not isinstance(parsed, dict):
         raise FileError(f"{path} is no plan: not a JSON object", hint=_HINT)

@@ -276,7 +276,7 @@ def _warnings(body: Body) -> tuple[str, ...]:
     ]
     idle = sum(device.slots == 0 for device in body.devices)
     if idle:
-        lines.append(f"{idle} devices hold nothing")
+        lines.append("1 device holds nothing" if idle == 1 else f"{idle} devices hold nothing")
     return tuple(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from planner import __version__, market
 from planner.catalog.load import Catalog
@@ -34,12 +35,14 @@ def solve(request: PlanRequest, catalog: Catalog, progress: Progress | None = No
         progress=progress or (lambda _: None),
     )
     session.progress("cheapest")
-    quant, cheapest = _choose(session)
-    if cheapest is None:
-        if session.clock.left <= 0:
-            raise OutOfTime(request)
-        return _no(session, quant)
-    return _yes(session, cheapest)
+    quants = _candidates(session)
+    choices = (session.cheapest(session.formulation(quant)) for quant in quants)
+    cheapest = next((choice for choice in choices if choice is not None), None)
+    if cheapest is not None:
+        return _yes(session, cheapest)
+    if session.clock.left <= 0:
+        raise OutOfTime(request)
+    return _no(session, quants)
 
 
 class OutOfTime(RequestError):
@@ -84,27 +87,25 @@ def engine(subject: Subject) -> Engine:
     )
 
 
-def _choose(session: Session) -> tuple[str, Choice | None]:
-    """The quantization and its cheapest plan; `auto` is the best published one within a budget."""
+def _candidates(session: Session) -> tuple[str, ...]:
+    """The quantizations that would do, best first.
+
+    The asked one; for `auto` within a budget every published one, without one the recommended.
+    """
     request, catalog = session.request, session.catalog
     if request.quant != "auto":
-        quant = catalog.quantization(request.quant).name
-        return quant, session.cheapest(session.formulation(quant))
+        return (catalog.quantization(request.quant).name,)
     row = catalog.model(request.model)
     if request.budget is None and request.budget_per_hour is None:
-        return row.recommended, session.cheapest(session.formulation(row.recommended))
+        return (row.recommended,)
     published = surroundings.published(catalog, row)
-    for quant in sorted(published, key=lambda name: -catalog.quantizations[name].rank):
-        choice = session.cheapest(session.formulation(quant))
-        if choice is not None:
-            return quant, choice
-    return row.recommended, None
+    return tuple(sorted(published, key=lambda name: -catalog.quantizations[name].rank))
 
 
-def _no(session: Session, quant: str) -> Infeasible:
+def _no(session: Session, quants: tuple[str, ...]) -> Infeasible:
     session.progress("why not")
-    formulation = session.formulation(quant)
-    conflicts, relaxations = explain(session, quant)
+    formulation = session.formulation(quants[-1])
+    conflicts, relaxations = explain(session, quants)
     assumptions = notes.assumptions(session, formulation, ())
     if session.clock.left <= 0:
         relaxations = ()
@@ -134,9 +135,19 @@ def _yes(session: Session, cheapest: Choice) -> Plan:
         if choice is not None and choice.candidate not in bodies:
             bodies[choice.candidate] = session.body(choice)
     session.progress("alternatives")
-    more: tuple[str, ...] = ()
+    others = alternatives(session, cheapest, body, [best_value, fastest])
+    around: dict[str, Any] = {
+        "remedies": remedies(_rig(session, cheapest), _least(body))
+        if body.verdict == "tight"
+        else (),
+        "headroom": surroundings.headroom(session, cheapest),
+        "next_quantization": surroundings.next_quantization(session, formulation),
+        "sensitivity": surroundings.sensitivity(session, cheapest),
+        "excluded": surroundings.excluded(session, cheapest),
+    }
+    late: tuple[str, ...] = ()
     if session.clock.left <= 0:
-        more = ("the time limit ran out: choices are the best found so far, not proved best",)
+        late = ("the time limit ran out: what is not called optimal is the best found so far",)
     fields = {name: getattr(body, name) for name in Body.model_fields}
     return Plan(
         **fields,
@@ -148,16 +159,12 @@ def _yes(session: Session, cheapest: Choice) -> Plan:
             best_value=_with_proof(session, best_value, bodies),
             fastest=_with_proof(session, fastest, bodies),
         ),
-        alternatives=alternatives(session, cheapest, body, [best_value, fastest]),
-        remedies=remedies(_rig(session, cheapest), _least(body)) if body.verdict == "tight" else (),
-        headroom=surroundings.headroom(session, cheapest),
-        next_quantization=surroundings.next_quantization(session, formulation),
-        sensitivity=surroundings.sensitivity(session, cheapest),
-        excluded=surroundings.excluded(session, cheapest),
+        alternatives=others,
+        **around,
         download=surroundings.download(session, formulation, body),
         rent_usd_per_hour=surroundings.rent(session, body),
         assumptions=notes.assumptions(session, formulation, _gpus(body)),
-        warnings=more + notes.warnings(session, formulation, body),
+        warnings=late + notes.warnings(session, formulation, body),
         next_commands=notes.next_commands(session, formulation),
         planner_version=__version__,
         catalog_digest=session.catalog.digest,

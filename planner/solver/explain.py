@@ -24,30 +24,41 @@ SPEED_STEP = 0.1
 MOST_MACHINES = 15
 
 Found = Iterator[Relaxation]
+Quants = tuple[str, ...]
+"""Quantizations that would do, best first: one, or with `auto` all that are published."""
 
 
-def explain(session: Session, quant: str) -> tuple[tuple[Conflict, ...], tuple[Relaxation, ...]]:
+def explain(
+    session: Session, quants: Quants
+) -> tuple[tuple[Conflict, ...], tuple[Relaxation, ...]]:
     """The conflicting limits and one relaxation per limit, or that it cannot help alone."""
     relaxations: list[Relaxation] = []
     for relax in (_budget, _quant, _context, _concurrency, _speed, _stock, _machines, _ways):
-        relaxations.extend(relax(session, quant))
-    return tuple(_conflicts(session, quant, relaxations)), tuple(relaxations)
+        relaxations.extend(relax(session, quants))
+    return tuple(_conflicts(session, quants, relaxations)), tuple(relaxations)
 
 
-def _feasible(session: Session, quant: str, **changes: Any) -> Choice | None:
-    return session.any(session.formulation(quant, **changes))
+def _first(session: Session, quants: Quants, **changes: Any) -> Choice | None:
+    """The plan of the best quantization that has one."""
+    choices = (session.any(session.formulation(quant, **changes)) for quant in quants)
+    return next((choice for choice in choices if choice is not None), None)
+
+
+def _works(session: Session, quants: Quants, **changes: Any) -> bool:
+    """Whether any quantization has a plan; the worst is the smallest and likeliest."""
+    return _first(session, quants[::-1], **changes) is not None
 
 
 def _change(
-    session: Session, limit: str, old: object, new: object, choice: Choice | None, **changes: Any
+    session: Session, limit: str, old: object, new: object, quants: Quants, **changes: Any
 ) -> Relaxation:
-    request = session.request.model_copy(update=changes)
+    choice = _first(session, quants, **changes)
     return Relaxation(
         change=limit,
         from_=str(old),
         to=str(new),
         cost_usd=None if choice is None else float(choice.usd),
-        command=command_of(request),
+        command=command_of(session.request.model_copy(update=changes)),
     )
 
 
@@ -55,95 +66,101 @@ def _useless(limit: str, old: object) -> Relaxation:
     return Relaxation(change=limit, from_=str(old), to=None, cost_usd=None, command=None)
 
 
-def _budget(session: Session, quant: str) -> Found:
+def _budget(session: Session, quants: Quants) -> Found:
     """The cheapest plan there is, in whole dollars (cents where rented)."""
     request = session.request
     name = "budget_per_hour" if market.rented(request) else "budget"
     old = getattr(request, name)
     if old is None:
         return
-    changes: dict[str, Any] = {name: UNLIMITED}
-    choice = session.cheapest(session.formulation(quant, **changes))
-    if choice is None:
-        yield _useless(name.replace("_", "-"), old)
+    limit = name.replace("_", "-")
+    unlimited: dict[str, Any] = {name: UNLIMITED}
+    found = (session.any(session.formulation(quant, **unlimited)) for quant in quants)
+    choices = [choice for choice in found if choice is not None]
+    if not choices:
+        yield _useless(limit, old)
         return
+    least = min(choice.usd for choice in choices)
     step = Decimal("0.01") if market.rented(request) else Decimal(1)
-    new = (choice.usd / step).to_integral_value(rounding=ROUND_CEILING) * step
-    yield _change(session, name.replace("_", "-"), old, new, choice, **{name: new})
+    new = (least / step).to_integral_value(rounding=ROUND_CEILING) * step
+    yield _change(session, limit, old, new, quants, **{name: new})
 
 
-def _quant(session: Session, quant: str) -> Found:
-    """The best quantization below the asked one that has a plan."""
+def _quant(session: Session, quants: Quants) -> Found:
+    """The best quantization below the asked one that has a plan; `auto` has tried them all."""
+    if len(quants) > 1:
+        return
     catalog = session.catalog
-    rank = catalog.quantizations[quant].rank
+    old = quants[0]
     below = sorted(
-        (q for q in catalog.quantizations.values() if q.kind == "gguf" and q.rank < rank),
-        key=lambda q: -q.rank,
+        (
+            entry
+            for entry in catalog.quantizations.values()
+            if entry.kind == "gguf" and entry.rank < catalog.quantizations[old].rank
+        ),
+        key=lambda entry: -entry.rank,
     )
     for entry in below:
-        choice = _feasible(session, entry.name)
-        if choice is not None:
-            yield _change(session, "quant", quant, entry.name, choice, quant=entry.name)
+        if _works(session, (entry.name,)):
+            yield _change(session, "quant", old, entry.name, (entry.name,), quant=entry.name)
             return
-    yield _useless("quant", quant)
+    yield _useless("quant", old)
 
 
-def _context(session: Session, quant: str) -> Found:
+def _context(session: Session, quants: Quants) -> Found:
     """The longest context that has a plan, in steps of the engine's cache."""
-    old = session.formulation(quant).subject.context
+    old = session.formulation(quants[0]).subject.context
     steps = (old - 1) // CONTEXT_STEP
 
     def works(count: int) -> bool:
-        return _feasible(session, quant, context=count * CONTEXT_STEP) is not None
+        return _works(session, quants, context=count * CONTEXT_STEP)
 
     if steps < 1 or not works(1):
         yield _useless("context", old)
         return
     new = largest(1, steps, works) * CONTEXT_STEP
-    yield _change(session, "context", old, new, _feasible(session, quant, context=new), context=new)
+    yield _change(session, "context", old, new, quants, context=new)
 
 
-def _concurrency(session: Session, quant: str) -> Found:
+def _concurrency(session: Session, quants: Quants) -> Found:
     """The most users that have a plan."""
     old = session.request.concurrency
 
     def works(count: int) -> bool:
-        return _feasible(session, quant, concurrency=count) is not None
+        return _works(session, quants, concurrency=count)
 
     if old == 1 or not works(1):
         yield _useless("concurrency", old)
         return
     new = largest(1, old - 1, works)
-    choice = _feasible(session, quant, concurrency=new)
-    yield _change(session, "concurrency", old, new, choice, concurrency=new)
+    yield _change(session, "concurrency", old, new, quants, concurrency=new)
 
 
-def _speed(session: Session, quant: str) -> Found:
+def _speed(session: Session, quants: Quants) -> Found:
     """The fastest that anything within the other limits is, in steps of 0.1 tokens/s."""
     old = session.request.min_speed
     if old <= 0:
         return
-    formulation = session.formulation(quant, min_speed=0.0)
-    found = minimise(formulation.problem, "floor", session.clock).candidate
-    if found is None:
+    problems = [session.formulation(quant, min_speed=0.0).problem for quant in quants]
+    fastest = (minimise(problem, "floor", session.clock).candidate for problem in problems)
+    times = [candidate.floor for candidate in fastest if candidate is not None]
+    if not times:
         yield _useless("min-speed", plain(old))
         return
-    users = formulation.subject.concurrency
-    steps = math.floor(10**9 / (found.floor * users) / SPEED_STEP)
+    users = session.request.concurrency
+    steps = math.floor(10**9 / (min(times) * users) / SPEED_STEP)
     new = round(steps * SPEED_STEP, 1)
-    choice = _feasible(session, quant, min_speed=new)
-    yield _change(session, "min-speed", plain(old), plain(new), choice, min_speed=new)
+    yield _change(session, "min-speed", plain(old), plain(new), quants, min_speed=new)
 
 
-def _stock(session: Session, quant: str) -> Found:
+def _stock(session: Session, quants: Quants) -> Found:
     """For each node in short supply, the least stock of it alone that has a plan."""
     stocks = session.request.stock
     for entry in stocks:
         others = tuple(stock for stock in stocks if stock.node != entry.node)
 
         def works(count: int, node: str = entry.node, rest: tuple[Stock, ...] = others) -> bool:
-            stock = (*rest, Stock(node=node, count=count))
-            return _feasible(session, quant, stock=stock) is not None
+            return _works(session, quants, stock=(*rest, Stock(node=node, count=count)))
 
         name = f"stock of {entry.node}"
         most = max(session.request.max_nodes, entry.count)
@@ -152,34 +169,33 @@ def _stock(session: Session, quant: str) -> Found:
             continue
         new = smallest(entry.count + 1, most, works)
         stock = (*others, Stock(node=entry.node, count=new))
-        choice = _feasible(session, quant, stock=stock)
-        yield _change(session, name, entry.count, new, choice, stock=stock)
+        yield _change(session, name, entry.count, new, quants, stock=stock)
 
 
-def _machines(session: Session, quant: str) -> Found:
+def _machines(session: Session, quants: Quants) -> Found:
     """The fewest machines that have a plan."""
     old = session.request.max_nodes
 
     def works(count: int) -> bool:
-        return _feasible(session, quant, max_nodes=count) is not None
+        return _works(session, quants, max_nodes=count)
 
     if old >= MOST_MACHINES or not works(MOST_MACHINES):
         yield _useless("max-nodes", old)
         return
     new = smallest(old + 1, MOST_MACHINES, works)
-    choice = _feasible(session, quant, max_nodes=new)
-    yield _change(session, "max-nodes", old, new, choice, max_nodes=new)
+    yield _change(session, "max-nodes", old, new, quants, max_nodes=new)
 
 
-def _ways(session: Session, quant: str) -> Found:
+def _ways(session: Session, quants: Quants) -> Found:
     """Used hardware, and mixed device families, where they alone make a plan."""
     for name, text in (("used", "used hardware"), ("mixed_families", "mixed device families")):
-        if not getattr(session.request, name):
-            choice = _feasible(session, quant, **{name: True})
-            if choice is None:
-                yield _useless(text, "no")
-            else:
-                yield _change(session, text, "no", "yes", choice, **{name: True})
+        if getattr(session.request, name):
+            continue
+        changes: dict[str, Any] = {name: True}
+        if _works(session, quants, **changes):
+            yield _change(session, text, "no", "yes", quants, **changes)
+        else:
+            yield _useless(text, "no")
 
 
 def smallest(low: int, high: int, works: Callable[[int], bool]) -> int:
@@ -193,46 +209,58 @@ def smallest(low: int, high: int, works: Callable[[int], bool]) -> int:
     return low
 
 
-def _conflicts(session: Session, quant: str, relaxations: list[Relaxation]) -> Iterator[Conflict]:
-    """The limits that, lifted alone, would give a plan; with what stands against them."""
-    request = session.request
-    subject = session.formulation(quant).subject
-    helping = {entry.change: entry for entry in relaxations if entry.to is not None}
-    size = gigabytes(subject.weights.total_bytes)
+_DETAILS = {
+    "budget": "the cheapest cluster that holds it costs {to}",
+    "budget-per-hour": "the cheapest cluster that holds it rents for {to} an hour",
+    "quant": "the best below it that has a plan is {to}",
+    "context": "the longest that has a plan is {to} tokens",
+    "concurrency": "at most {to} at a time have a plan",
+    "min-speed": "the fastest cluster within the other limits reaches {to} tokens/s per user",
+    "max-nodes": "it takes {to} machines",
+    "used hardware": "with used hardware there is a plan",
+    "mixed device families": "with device families mixed in a replica there is a plan",
+}
+
+
+def _conflicts(
+    session: Session, quants: Quants, relaxations: list[Relaxation]
+) -> Iterator[Conflict]:
+    """What is needed, and every limit that, changed alone, would give a plan."""
+    formulation = session.formulation(quants[-1])
+    subject = formulation.subject
     yield Conflict(
         limit="memory",
-        value=f"{size} GB",
-        detail=f"{subject.row.name} {quant} with {subject.concurrency} x {subject.context:,} "
-        f"tokens needs {gigabytes(_needed(session, quant))} GB on devices, before runtime "
-        "and reserve",
+        value=f"{gigabytes(subject.weights.total_bytes)} GB",
+        detail=f"{subject.row.name} {quants[-1]} with {subject.concurrency} x "
+        f"{subject.context:,} tokens needs {gigabytes(sum(formulation.problem.sizes))} GB on "
+        "devices, before runtime and reserve",
     )
-    details = {
-        "budget": "the cheapest cluster that holds it costs {to}",
-        "budget-per-hour": "the cheapest cluster that holds it rents for {to} an hour",
-        "min-speed": "the fastest cluster within the other limits reaches {to} tokens/s per user",
-        "max-nodes": "it takes {to} machines",
-    }
-    values = {
-        "budget": request.budget,
-        "budget-per-hour": request.budget_per_hour,
-        "min-speed": request.min_speed,
-        "max-nodes": request.max_nodes,
-    }
-    for limit, entry in helping.items():
-        if limit in details and entry.to is not None:
-            money = limit.startswith("budget")
-            to = usd(float(entry.to)) if money else entry.to
-            yield Conflict(
-                limit=limit, value=str(values[limit]), detail=details[limit].format(to=to)
-            )
-    if not helping:
+    helping = [entry for entry in relaxations if entry.to is not None]
+    for entry in helping:
+        assert entry.to is not None
+        to = usd(float(entry.to)) if entry.change.startswith("budget") else entry.to
+        detail = _DETAILS.get(entry.change, "it takes {to}").format(to=to)
+        yield Conflict(limit=entry.change, value=entry.from_, detail=detail)
+    if not formulation.problem.options:
+        yield Conflict(limit="nodes", value="none", detail=_why_no_node(session))
+    elif not helping:
         yield Conflict(
             limit="several",
             value="",
-            detail="no single limit, lifted alone, gives a plan: lift the budget and the minimum "
+            detail="no single limit, changed alone, gives a plan: lift the budget and the minimum "
             "speed together (--min-speed 0), or allow more machines",
         )
 
 
-def _needed(session: Session, quant: str) -> int:
-    return sum(session.formulation(quant).problem.sizes)
+def _why_no_node(session: Session) -> str:
+    """Why not one node may be taken."""
+    request, catalog = session.request, session.catalog
+    reasons: dict[str, list[str]] = {}
+    for node, gpu in market.considered(request, catalog):
+        reason = market.left_out(request, catalog, node, gpu)
+        assert reason is not None
+        reasons.setdefault(market.REASONS[reason], []).append(node.name)
+    if not reasons:
+        way = "rented" if market.rented(request) else "bought"
+        return f"--only and --exclude leave no node that can be {way}"
+    return "; ".join(f"{', '.join(nodes)}: {reason}" for reason, nodes in reasons.items())

@@ -35,6 +35,8 @@ def assumptions(session: Session, formulation: Formulation, gpus: Sequence[str])
         f"{overheads.RESERVE // GIB} GiB of every device is kept free as reserve",
         f"{subject.build.engine} build {subject.build.name}, all weights on devices",
     ]
+    if session.catalog.overridden:
+        lines.append(f"rows of an overlay used: {', '.join(session.catalog.overridden)}")
     if request.min_speed > 0:
         lines.append(
             f"every user gets at least {request.min_speed:g} tokens/s (--min-speed 0 lifts it)"
@@ -89,7 +91,9 @@ def _warnings(session: Session, formulation: Formulation, body: Body) -> Iterato
                 yield f"{entry.node_type}: the price is {age.days} days old ({entry.price_date})"
     idle = sum(device.slots == 0 for device in body.devices)
     if idle:
-        yield f"{idle} devices idle: one llama.cpp process uses at most {subject.build.max_devices}"
+        most = subject.build.max_devices
+        what = "1 device idles" if idle == 1 else f"{idle} devices idle"
+        yield f"{what}: one llama.cpp process uses at most {most}"
     if any(host.unified for host in body.hosts):
         yield (
             "memory is shared with the host: while loading, the file cache competes with the "

@@ -49,7 +49,6 @@ REQUESTS = {
     ),
 }
 FREE_TEXT = {
-    ("solver", "unit"): "names the unit for people; the numbers are checked by the goal",
     ("solver", "space"): "describes the space in words",
     ("solver", "deterministic_time"): "how long the search took: no fact about the plan",
     ("solver", "seed"): "what the search was started with: no fact about the plan",
