@@ -14,12 +14,15 @@ from planner.accounting import Assigned
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Network
 from planner.errors import PlannerError
+from planner.model.tensors import active_parameters
 from planner.plan import Body, ClusterNode, Device, Plan
 from planner.request import PlanRequest
 from planner.subject import Subject, subject_of_request
 from planner.values import Value
 
 _TOLERANCE = 1e-9
+MOST_NODES = 1000
+"""Nodes of one type in a plan; more is a mistake."""
 _ROUNDED = 1e-5
 """The solver's time is in whole nanoseconds per slot, rounded up."""
 
@@ -31,23 +34,47 @@ def verify(plan: Plan, catalog: Catalog) -> tuple[str, ...]:
         PlannerError: the plan names a model, quantization or build the catalogs do not have.
     """
     subject = subject_of_request(plan.request, catalog, plan.model.quant)
-    found = list(_summary(plan, subject))
+    found = list(_summary(plan, subject, catalog))
     found.extend(check_body(plan.request, subject, catalog, plan))
-    bodies = {
-        "best value": plan.choices.best_value,
-        "fastest": plan.choices.fastest,
-        "cheapest": plan.choices.cheapest,
-        **{f"alternative {entry.name}": entry.body for entry in plan.alternatives},
-    }
+    choices = plan.choices
+    named = {"best value": choices.best_value, "fastest": choices.fastest}
+    for name, choice in {"cheapest": choices.cheapest, **named}.items():
+        if choice is None:
+            found.append(f"the choice '{name}' is missing")
+    bodies = {name: body for name, body in named.items() if body is not None}
+    bodies |= {f"alternative {entry.name}": entry.body for entry in plan.alternatives}
     for name, body in bodies.items():
-        if body is not None:
-            found.extend(
-                f"{name}: {text}" for text in check_body(plan.request, subject, catalog, body)
-            )
-    if plan.choices.cheapest is not None:
+        wrong = check_body(plan.request, subject, catalog, body)
+        found.extend(f"{name}: {text}" for text in wrong)
+    if choices.cheapest is not None:
         top = Body(**{name: getattr(plan, name) for name in Body.model_fields})
-        found.extend(f"cheapest: {text}" for text in _differences("", top, plan.choices.cheapest))
+        found.extend(f"cheapest: {text}" for text in _differences("", top, choices.cheapest))
+    if not found:
+        found.extend(_contradictions(plan, [plan, *bodies.values()]))
     return tuple(found)
+
+
+def _contradictions(plan: Plan, bodies: Sequence[Body]) -> Iterator[str]:
+    """Choices that another cluster of the same answer beats at its own goal."""
+
+    def money(body: Body) -> float:
+        spent = body.cost.hourly_usd if market.rented(plan.request) else body.cost.purchase_usd
+        assert spent is not None
+        return spent
+
+    def seconds(body: Body) -> float:
+        return 1 / body.performance[0].tokens_per_second.best
+
+    goals = {
+        "cheapest": (plan.choices.cheapest, money),
+        "fastest": (plan.choices.fastest, seconds),
+        "best value": (plan.choices.best_value, lambda body: money(body) * seconds(body)),
+    }
+    for name, (choice, score) in goals.items():
+        assert choice is not None
+        best = min(score(body) for body in bodies)
+        if choice.solver.status == "optimal" and score(choice) > best * (1 + _ROUNDED):
+            yield f"the {name} is beaten by another cluster of the same answer"
 
 
 def check_body(
@@ -58,7 +85,7 @@ def check_body(
     if found:
         return tuple(found)
     try:
-        split = _split(catalog, body)
+        split = split_of(catalog, body)
         network = _network(catalog, body)
         found.extend(_memory(subject, catalog, body, split))
         found.extend(_limits(request, subject, catalog, body, split, network))
@@ -79,10 +106,23 @@ def check_body(
     return tuple(found)
 
 
-def _summary(plan: Plan, subject: Subject) -> Iterator[str]:
+def _summary(plan: Plan, subject: Subject, catalog: Catalog) -> Iterator[str]:
+    """Model and settings as asked and as planned."""
+    asked = plan.request.quant
+    if asked != "auto" and catalog.quantization(asked).name != plan.model.quant:
+        yield f"{asked} was asked, the plan is for {plan.model.quant}"
+    if plan.download is not None and plan.download.bytes != subject.weights.total_bytes:
+        yield f"download.bytes is {plan.download.bytes}, the file has {subject.weights.total_bytes}"
     engine, settings = plan.engine, subject.settings
     pairs = [
         ("model.layers", plan.model.layers, subject.architecture.depth),
+        ("model.parameters", plan.model.parameters, subject.row.parameters),
+        (
+            "model.active_parameters",
+            plan.model.active_parameters,
+            active_parameters(subject.architecture),
+        ),
+        ("engine.name", engine.name, subject.build.engine),
         ("model.name", plan.model.name, subject.row.name),
         ("model.context", plan.model.context, subject.context),
         ("model.concurrency", plan.model.concurrency, subject.concurrency),
@@ -126,7 +166,7 @@ def _placement(subject: Subject, devices: Sequence[Device]) -> Iterator[str]:
         yield f"{len(used)} devices, the engine takes {subject.build.max_devices}"
 
 
-def _split(catalog: Catalog, body: Body) -> tuple[Assigned, ...]:
+def split_of(catalog: Catalog, body: Body) -> tuple[Assigned, ...]:
     """The plan's devices as an assignment; the cluster's node types in order of machines."""
     found = []
     position = 0
@@ -149,6 +189,8 @@ def _split(catalog: Catalog, body: Body) -> tuple[Assigned, ...]:
 def _node_of(catalog: Catalog, cluster: Sequence[ClusterNode], device: Device) -> tuple[str, int]:
     for entry in cluster:
         node = catalog.node(entry.node_type)
+        if entry.count > MOST_NODES:
+            raise ValueError(f"{entry.count} nodes of {entry.node_type}")
         for number in range(1, entry.count + 1):
             for index in range(node.gpus):
                 machine = accounting.machine_of(node, number, index)
@@ -249,14 +291,18 @@ def _limits(
 
 def _proof(body: Body) -> Iterator[str]:
     solver = body.solver
-    if solver.objective is None or solver.bound is None:
+    if solver.objective is None or solver.bound is None or not body.performance:
+        yield "no objective, no bound or no speed: nothing is proved"
         return
+    gap = (solver.objective - solver.bound) / solver.objective if solver.objective else None
+    if gap != solver.gap:
+        yield f"gap is {solver.gap}, should be {gap}"
     cost = body.cost.hourly_usd if "/h" in solver.unit else body.cost.purchase_usd
     parts = {"USD": cost, "USD/h": cost, "s/token": 1 / body.performance[0].tokens_per_second.best}
     true = 1.0
     for part in solver.unit.split(" x "):
         true *= parts.get(part) or 0
-    if abs(true - solver.objective) > _ROUNDED * true:
+    if not abs(true - solver.objective) <= _ROUNDED * true:
         yield f"objective is {solver.objective} {solver.unit}, the plan's own is {true}"
     if solver.bound > solver.objective * (1 + _TOLERANCE):
         yield f"bound {solver.bound} above objective {solver.objective}"
@@ -277,7 +323,7 @@ def _differences(path: str, true: object, said: object) -> Iterator[str]:
         for index, (a, b) in enumerate(zip(true, said, strict=True)):
             yield from _differences(f"{path}[{index}]", a, b)
     elif isinstance(true, float) and isinstance(said, (int, float)):
-        if abs(true - said) > _TOLERANCE * max(abs(true), abs(said)):
+        if not abs(true - said) <= _TOLERANCE * abs(true):
             yield f"{path} is {said}, should be {true}"
     elif true != said:
         yield f"{path} is {said}, should be {true}"

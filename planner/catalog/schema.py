@@ -75,6 +75,7 @@ class Row(Value):
     sources: dict[str, str] = Field(default_factory=dict)
     """Field to source, for fields whose source is not the row's."""
     notes: str = ""
+    """What else a reader should know, in words."""
 
     @property
     def unverified(self) -> tuple[str, ...]:
@@ -93,17 +94,22 @@ class MemorySetting(Value):
     command: str
     """Command that makes the setting."""
     source: str
+    """Where the setting and both figures come from."""
 
 
 class Gpu(Row):
     """One device model."""
 
     title: str
+    """Name for people."""
     vendor: str
+    """Who makes it, in lower case; `--only` and `--exclude` know it."""
     family: Family
     """Software family; one replica uses one family unless asked otherwise."""
     architecture: str
+    """The maker's name of the generation, e.g. `hopper`."""
     compute_capability: str | None = None
+    """CUDA compute capability, e.g. `9.0`."""
     nominal_memory: str
     """Capacity in the vendor's own words, e.g. `80 GB`."""
     usable_memory: Size | None = None
@@ -119,11 +125,15 @@ class Gpu(Row):
     unified: bool = False
     """Whether device and host share one memory."""
     setting: MemorySetting | None = None
+    """Setting that changes the usable memory, where there is one."""
     memory_kind: MemoryKind | None = None
+    """Kind of memory chips."""
     memory_bandwidth: Rate
+    """Data sheet, bytes/s."""
     dense_fp16: float | None = None
     """Dense FP16/BF16 rate with FP32 accumulation, FLOP/s."""
     dense_fp8: float | None = None
+    """Dense FP8 rate, FLOP/s."""
     power: float | None = None
     """Board power, W."""
     speed_class: SpeedClass = "none"
@@ -138,15 +148,20 @@ class Part(Value):
     item: str
     """Name of a price row."""
     count: int = Field(gt=0)
+    """How many of it one node has."""
 
 
 class Node(Row):
     """One machine type that can be bought or rented whole."""
 
     title: str
+    """Name for people."""
     kind: Literal["whole", "parts", "rented"]
+    """Bought whole, built from priced parts, or rented."""
     gpu: str
+    """GPU row of its devices; all are of one model."""
     gpus: int = Field(gt=0)
+    """Devices in it."""
     machines: int = Field(default=1, gt=0)
     """Machines in it: 2 for a linked pair sold and cabled as one."""
     vendor: str
@@ -154,7 +169,9 @@ class Node(Row):
     instance: str | None = None
     """The vendor's own name of a rented machine."""
     host_memory: Size | None = None
+    """Memory of the host, of all machines in it, bytes."""
     host_memory_bandwidth: Rate | None = None
+    """Of one host, bytes/s."""
     fabric: str | None = None
     """Link row that joins the devices inside."""
     networks: tuple[str, ...] = ()
@@ -166,6 +183,7 @@ class Node(Row):
     power: float | None = None
     """At the wall under full load, W."""
     rack_units: float | None = None
+    """Height in a rack, U."""
     availability: Availability = "new"
     """Whether the machine can be bought new; rented machines are `new`."""
 
@@ -174,11 +192,15 @@ class Price(Row):
     """What one item costs; `name` is the item (a node, or a part of one)."""
 
     kind: Literal["purchase", "hourly"]
+    """To buy, USD, or to rent, USD per hour."""
     terms: Literal["list", "street", "on-demand", "reserved", "spot", "market", "derived"]
+    """What sort of price it is; `spot` and `reserved` rent is not on demand."""
     low: Decimal | None = None
+    """Lowest seen, USD; left out, the mid."""
     mid: Decimal = Field(gt=0)
     """USD, or USD per hour of the whole node."""
     high: Decimal | None = None
+    """Highest seen, USD; left out, the mid."""
     date: datetime.date
     """Day the price held."""
 
@@ -192,8 +214,11 @@ class Link(Row):
     """One kind of link between devices."""
 
     kind: Literal["scale-up", "host", "network"]
+    """Between devices (NVLink and the like), device to host, or between machines."""
     bandwidth_per_direction: Rate
+    """Of one device, data sheet, bytes/s."""
     achieved_per_direction: Rate | None = None
+    """What transfers reach, where somebody measured, bytes/s."""
     latency: float | None = None
     """Seconds, one way."""
 
@@ -208,7 +233,9 @@ class Network(Row):
     hop_low: float
     """Pessimist's time of one pipeline hop with llama.cpp RPC, seconds."""
     hop_best: float
+    """Best estimate of the same, seconds."""
     hop_high: float
+    """Optimist's time of the same, seconds."""
     adapter: Decimal
     """USD per machine without a built-in adapter."""
     cable: Decimal
@@ -225,6 +252,7 @@ class Quantization(Row):
     """One way to store weights, as people name it."""
 
     kind: Literal["gguf", "checkpoint"]
+    """A mix of a GGUF file, or a format of checkpoints."""
     nominal_bits: Decimal | None = None
     """Bits per weight as the requirements pages state them."""
     quality: str
@@ -239,22 +267,30 @@ class Repository(Value):
     """Where a published file can be fetched."""
 
     kind: Literal["gguf", "checkpoint"]
+    """What sort of files it holds."""
     id: str
+    """Its name on the hub, `owner/name`."""
     quantizations: tuple[str, ...]
     """Quantizations published there; empty is unknown."""
     complete: bool = False
     """Whether `quantizations` are all that is published there; else there may be more."""
     source: str
+    """Where this was read."""
 
 
 class ModelRow(Row):
     """One model: its published config fields and names."""
 
     title: str
+    """Name for people."""
     publisher: str
+    """Who published the weights."""
     aliases: tuple[str, ...] = ()
+    """Other names, published ids among them; case does not matter."""
     released: datetime.date | None = None
+    """Day of publication."""
     license: str = ""
+    """Name of the licence of the weights."""
     parameters: int
     """Published or counted total of the text network without MTP blocks."""
     page_parameters: int | None = None
@@ -264,6 +300,7 @@ class ModelRow(Row):
     usual: str = ""
     """How it is usually served where that is not llama.cpp, one line; empty where not known."""
     repositories: tuple[Repository, ...] = ()
+    """Where files can be fetched."""
     config: dict[str, Any]
     """Fields of the published config.json that describe the network."""
 
@@ -272,12 +309,15 @@ class EngineBuild(Row):
     """One build of an engine whose rules are known."""
 
     engine: str
+    """Name of the engine, e.g. `llama.cpp`."""
     default: bool = False
+    """Whether it is taken where none is asked for."""
     rpc_pipelines: bool
     """Whether pipelining over RPC devices keeps several copies of the inputs."""
     mtp_has_kv: bool
     """Whether MTP blocks get a KV cache though they are not run."""
     max_devices: int
+    """Offload devices one process can use."""
 
 
 class Calibration(Row):
@@ -288,6 +328,7 @@ class Calibration(Row):
     """
 
     title: str
+    """The class in words."""
     measured: bool
     """Whether runs of this class were fitted; False is a prior."""
     basis: str
@@ -312,14 +353,21 @@ class Calibration(Row):
     decode_error_p90: float = Field(ge=0)
     """90th percentile of the same, or the assumption of a prior; the band of estimates."""
     prefill_error_median: float | None = None
+    """Median error of the prefill time on devices left out of the fit."""
     prefill_error_p90: float = Field(ge=0)
+    """90th percentile of the same, or the assumption of a prior."""
 
 
 class Prior(Row):
     """One quantity nobody has measured well enough: three cases, `low` the pessimist's."""
 
     title: str
+    """The quantity in words."""
     unit: str
+    """Unit of the three cases."""
     low: float
+    """Pessimist's case."""
     best: float
+    """Best estimate."""
     high: float
+    """Optimist's case."""

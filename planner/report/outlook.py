@@ -31,6 +31,8 @@ def outlook(plan: Plan) -> list[Block]:
     if plan.rent_usd_per_hour is not None:
         rows.append(("renting the same", _rent(plan.rent_usd_per_hour, plan.cost.purchase_usd)))
     rented = plan.request.budget_per_hour is not None
+    if plan.rent_usd_per_hour is None and not rented:
+        rows.append(("renting the same", Cell("no offer for these devices in the catalogs")))
     rows += [(f"at {entry.level} prices", _at_prices(entry, rented)) for entry in plan.sensitivity]
     if plan.download is not None:
         rows.append(("file to fetch", _download(plan.download)))

@@ -18,11 +18,18 @@ class Verification(Value):
     """Whether the catalogs are those the plan was made with."""
 
 
+_UNCHECKED = (
+    "Checked: every cluster shown, its split, memory, speed, price and limits. What only a new "
+    "search can tell is not: remedies, headroom, prices of other choices, what was left out."
+)
+
+
 def render(found: Verification, name: str) -> list[Block]:
     """One line when the plan holds, else every violation."""
     blocks: list[Block] = []
     if found.agrees:
         blocks.append(line(Cell("holds", "good"), f": {name}, every check agrees"))
+        blocks.append(line(Cell(_UNCHECKED, "dim")))
     else:
         blocks.append(line(Cell("rejected", "bad"), f": {name}"))
         blocks.append(Bullets(tuple(Cell(text) for text in found.violations)))

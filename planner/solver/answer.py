@@ -18,6 +18,7 @@ from planner.solver.remedies import Rig, remedies
 from planner.solver.search import Candidate, Clock, Progress
 from planner.solver.session import Choice, Session, space_of
 from planner.subject import Subject, shape_of_request
+from planner.verify import split_of
 
 
 def solve(request: PlanRequest, catalog: Catalog, progress: Progress | None = None) -> Outcome:
@@ -137,7 +138,7 @@ def _yes(session: Session, cheapest: Choice) -> Plan:
     session.progress("alternatives")
     others = alternatives(session, cheapest, body, [best_value, fastest])
     around: dict[str, Any] = {
-        "remedies": remedies(_rig(session, cheapest), _least(body))
+        "remedies": remedies(_rig(session, cheapest, body), _least(body))
         if body.verdict == "tight"
         else (),
         "headroom": surroundings.headroom(session, cheapest),
@@ -180,14 +181,17 @@ def _with_proof(
     return bodies[choice.candidate].model_copy(update={"solver": session.proof(choice)})
 
 
-def _rig(session: Session, choice: Choice) -> Rig:
+def _rig(session: Session, choice: Choice, body: Body) -> Rig:
+    """The cluster with its nodes in pipeline order."""
     formulation = choice.formulation
+    split = split_of(session.catalog, body)
+    nodes = dict.fromkeys((device.node, device.number) for device in split)
     return Rig(
         catalog=session.catalog,
         model=session.request.model,
         quant=formulation.subject.quantization.name,
         shape=shape_of_request(session.request, session.catalog),
-        nodes=[(session.catalog.node(name), count) for name, count in choice.nodes.items()],
+        nodes=[(session.catalog.node(name), 1) for name, _ in nodes],
         network=formulation.network(choice.candidate.joint),
     )
 

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from ortools.sat.python import cp_model
 
 from planner.solver.problem import Goal, Joint, Mode, Pick, Picks, Problem
@@ -414,6 +415,7 @@ def _most_cost(problem: Problem, scenario: Scenario) -> int:
 
 def _most_time(problem: Problem, scenario: Scenario) -> int:
     options = [problem.options[index] for index in scenario.options]
-    slowest = max(problem.kinds[option.kind].best[-1] for option in options)
+    lines = [problem.kinds[option.kind].best for option in options]
+    slowest = int(np.diff(np.array(lines, dtype=np.int64), axis=1).max(axis=0).sum())
     hops = max(scenario.joint.best, *(option.inner_best for option in options))
     return slowest + hops * problem.limits.devices

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from planner.solver.labels import BothCases, Labels
-from planner.solver.problem import Joint, Mode, Picks, Problem
-from planner.solver.walk import Assignment, Fastest, OneCase, Path, Walk, by_total
+from planner.solver.problem import NEVER, Joint, Mode, Picks, Problem
+from planner.solver.walk import Assignment, Fastest, OneCase, Path, Walk, by_total, path_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,10 @@ def place(problem: Problem, picks: Picks, joint: Joint | None) -> Placement | No
     """The fastest split within the limits, and of the fastest the most balanced; None if none."""
     if _uniform(problem, picks):
         times = _uniform_latency(problem, picks, joint)
-        return None if times is None else _balance_uniform(problem, picks, times, least=0)
+        if times is None:
+            return None
+        owners = _owners(problem, picks)
+        return _balance(problem, owners, _mode(problem, picks), joint, least=0)
     fastest = _search(problem, picks, joint, spare=0)
     return None if fastest is None else _balance_mixed(problem, picks, joint, fastest)
 
@@ -37,34 +40,13 @@ def place(problem: Problem, picks: Picks, joint: Joint | None) -> Placement | No
 def most_balanced(problem: Problem, picks: Picks, joint: Joint | None) -> Placement | None:
     """The split with most headroom on its tightest device, negative where none fits.
 
-    For a cluster somebody names: limits on speed are not asked. None where there are more devices
-    than slots.
+    For a cluster somebody names: nodes stay in the order of `picks`, and limits on speed are not
+    asked. None where there are more devices than slots.
     """
-    used = devices_used(problem, picks)
-    if used > problem.slots:
+    owners = _owners(problem, picks)
+    if len(owners) > min(problem.slots, problem.limits.devices):
         return None
-    kinds = [problem.kinds[problem.options[pick.option].kind] for pick in picks]
-    mode = _mode(problem, picks)
-    least = -problem.need(kinds[0], 0, problem.slots, mode)
-    if _uniform(problem, picks):
-        option = problem.options[picks[0].option]
-        nodes = sum(pick.nodes for pick in picks)
-        hops = (used - nodes) * option.inner_best + (nodes - 1) * (joint.best if joint else 0)
-        slow = (used - nodes) * option.inner_floor + (nodes - 1) * (joint.floor if joint else 0)
-        times = kinds[0].best[-1] + hops, kinds[0].floor[-1] + slow
-        return _balance_uniform(problem, picks, times, least=least)
-    high = max(kind.capacity for kind in kinds)
-    chosen: Placement | None = None
-    while high - least > 2**20:
-        middle = (least + high) // 2
-        trial = _search(problem, picks, joint, spare=middle)
-        if trial is None:
-            high = middle
-            continue
-        devices = trial.devices
-        least = _headroom(problem, devices, mode)
-        chosen = Placement(devices=devices, best=trial.best, floor=trial.floor, headroom=least)
-    return chosen
+    return _balance(problem, owners, _mode(problem, picks), joint, least=-NEVER)
 
 
 def latency(
@@ -220,37 +202,44 @@ def _balance_mixed(problem: Problem, picks: Picks, joint: Joint | None, fastest:
     return Placement(devices=devices, best=chosen.best, floor=chosen.floor, headroom=low)
 
 
-def _balance_uniform(
-    problem: Problem, picks: Picks, times: tuple[int, int], *, least: int
-) -> Placement:
-    """Most headroom of the tightest device; all splits are equally fast, so only memory counts.
+def _balance(
+    problem: Problem,
+    owners: list[tuple[int, int]],
+    mode: Mode,
+    joint: Joint | None,
+    *,
+    least: int,
+) -> Placement | None:
+    """Most headroom of the tightest device with the devices in order, whatever the speed.
 
     Room after i devices at slot b: max over a of min(room after i-1 at a, capacity - need(a, b)).
     Splits that leave a device less than `least` bytes are not looked at.
     """
-    mode = _mode(problem, picks)
-    kind = problem.kinds[problem.options[picks[0].option].kind]
-    owners = _owners(problem, picks)
     slots = problem.slots
-    room: dict[int, tuple[int, tuple[int, ...]]] = {0: (kind.capacity, ())}
-    for device in range(len(owners)):
-        later = len(owners) - device - 1
+    room: dict[int, tuple[int, tuple[int, ...]]] = {0: (NEVER, ())}
+    for number, (option, _) in enumerate(owners):
+        kind = problem.kinds[problem.options[option].kind]
+        free = kind.capacity - problem.needs(kind, mode)
+        later = len(owners) - number - 1
         ahead: dict[int, tuple[int, tuple[int, ...]]] = {}
         for first, (before, cuts) in room.items():
             for stop in range(first + 1, slots - later + 1) if later else (slots,):
-                free = kind.capacity - problem.need(kind, first, stop, mode)
-                if free < least:
+                left = int(free[first, stop])
+                if left < least:
                     break
-                new = min(before, free)
+                new = min(before, left)
                 if stop not in ahead or new > ahead[stop][0]:
                     ahead[stop] = (new, (*cuts, stop))
         room = ahead
+    if slots not in room:
+        return None
     headroom, cuts = room[slots]
     devices = tuple(
         Assignment(option, node, first, stop)
         for (option, node), first, stop in zip(owners, (0, *cuts), cuts, strict=False)
     )
-    return Placement(devices=devices, best=times[0], floor=times[1], headroom=headroom)
+    path = path_of(problem, devices, joint)
+    return Placement(devices=devices, best=path.best, floor=path.floor, headroom=headroom)
 
 
 def _owners(problem: Problem, picks: Picks) -> list[tuple[int, int]]:

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 
 from planner import accounting
 from planner.accounting import TIGHT_SHARE, Assigned
+from planner.catalog import prices
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Network
 from planner.plan import Remedy, Verdict
 from planner.solver.cluster import Nodes, Split, balanced
 from planner.solver.surroundings import CONTEXT_STEP, largest
 from planner.subject import Shape, Subject, subject
-from planner.units import MIB
+from planner.units import MIB, usd
 
 _SMALLER_UBATCH = (256, 128)
 _MOST_MOVES = 12
@@ -45,17 +46,19 @@ def remedies(rig: Rig, headroom: int) -> tuple[Remedy, ...]:
     """What gives more room than the `headroom` bytes of the tightest device now; all tried.
 
     A balanced split, a smaller ubatch, a quantized cache, less context, moved tensors, one device
-    more. From the second on, the split is balanced each time.
+    more. The devices stay in their order; from the second on, the split is balanced each time.
     """
-    balanced_split = rig.split()
-    first = []
-    if balanced_split is not None and balanced_split.headroom > headroom + MIB:
-        shares = ",".join(str(device.stop - device.first) for device in balanced_split.devices)
-        first.append(
-            _remedy(rig, f"split for room, not speed: -ts {shares}", balanced_split.headroom, None)
-        )
+    base = rig.split()
+    if base is None:
+        return ()
     rest = (_ubatch, _cache, _context, _moved_tensors, _one_more)
-    return (*first, *(remedy for tries in rest for remedy in tries(rig)))
+    found = [remedy for tries in rest for remedy in tries(rig, base)]
+    if base.headroom <= headroom + MIB:
+        return tuple(found)
+    shares = ",".join(str(device.stop - device.first) for device in base.devices)
+    first = _remedy(rig, f"split for room, not speed: -ts {shares}", base.headroom, None)
+    again = [remedy.model_copy(update={"change": f"that, and {remedy.change}"}) for remedy in found]
+    return (first, *again)
 
 
 def _remedy(rig: Rig, change: str, headroom: int, option: str | None) -> Remedy:
@@ -70,8 +73,12 @@ def _remedy(rig: Rig, change: str, headroom: int, option: str | None) -> Remedy:
 def _verdict(rig: Rig, headroom: int) -> Verdict:
     if headroom < 0:
         return "no"
-    smallest = min(_capacity(rig, node.gpu) for node, _ in rig.nodes)
-    return "tight" if headroom < TIGHT_SHARE * smallest else "fits"
+    return "tight" if headroom < _tight(rig) else "fits"
+
+
+def _tight(rig: Rig) -> float:
+    """Free bytes under which the smallest device is called tight."""
+    return TIGHT_SHARE * min(_capacity(rig, node.gpu) for node, _ in rig.nodes)
 
 
 def _capacity(rig: Rig, gpu: str) -> int:
@@ -80,7 +87,7 @@ def _capacity(rig: Rig, gpu: str) -> int:
     return capacity.bytes
 
 
-def _ubatch(rig: Rig) -> Iterator[Remedy]:
+def _ubatch(rig: Rig, base: Split) -> Iterator[Remedy]:
     for size in _SMALLER_UBATCH:
         if size < rig.shape.ubatch:
             split = rig.split(ubatch=size)
@@ -88,36 +95,36 @@ def _ubatch(rig: Rig) -> Iterator[Remedy]:
                 yield _remedy(rig, f"ubatch {size}", split.headroom, f"--ubatch {size}")
 
 
-def _cache(rig: Rig) -> Iterator[Remedy]:
+def _cache(rig: Rig, base: Split) -> Iterator[Remedy]:
     if rig.shape.kv_type in ("f16", "bf16") and rig.shape.flash_attention:
         split = rig.split(kv_type="q8_0")
         if split is not None:
             yield _remedy(rig, "KV cache in q8_0", split.headroom, "--kv-type q8_0")
 
 
-def _context(rig: Rig) -> Iterator[Remedy]:
-    """The longest context per request that fits, where the asked one does not or is tight."""
+def _context(rig: Rig, base: Split) -> Iterator[Remedy]:
+    """The longest context per request that fits, or where the asked one fits, is not tight."""
     slots = rig.shape.slots
     steps = rig.subject().context // CONTEXT_STEP
-
-    def pool(count: int) -> int:
-        return count * CONTEXT_STEP * slots
+    enough = 0 if base.headroom < 0 else _tight(rig)
+    if base.headroom >= enough:
+        return
 
     def works(count: int) -> bool:
-        split = rig.split(pool=pool(count))
-        return split is not None and split.headroom >= 0
+        split = rig.split(pool=count * CONTEXT_STEP * slots)
+        return split is not None and split.headroom >= enough
 
     if steps < 2 or not works(1):
         return
     most = largest(1, steps - 1, works)
-    split = rig.split(pool=pool(most))
+    split = rig.split(pool=most * CONTEXT_STEP * slots)
     assert split is not None
     size = most * CONTEXT_STEP
     change = f"context {size:,}" + (f" for each of {slots}" if slots > 1 else "")
     yield _remedy(rig, change, split.headroom, f"--context {size}")
 
 
-def _moved_tensors(rig: Rig) -> Iterator[Remedy]:
+def _moved_tensors(rig: Rig, base: Split) -> Iterator[Remedy]:
     """`-ot` rules: any one turns pipelining off, several move tensors to the emptiest device."""
     pinned = rig.subject(tensor_rules=True)
     split = balanced(rig.catalog, pinned, rig.nodes, rig.network)
@@ -132,7 +139,8 @@ def _moved_tensors(rig: Rig) -> Iterator[Remedy]:
     used = [device for device in split.devices if device.stop > device.first]
     moves, left = _move(pinned, used, free)
     if moves:
-        text = f"{moves} -ot rules: as many feed-forward matrices moved to the emptiest devices"
+        rules = "1 -ot rule" if moves == 1 else f"{moves} -ot rules"
+        text = f"{rules}: as many feed-forward matrices moved to the emptiest devices"
         yield _remedy(rig, text, left, None)
 
 
@@ -165,7 +173,7 @@ def _move(pinned: Subject, used: Sequence[Assigned], free: list[int]) -> tuple[i
     return moves, min(free)
 
 
-def _one_more(rig: Rig) -> Iterator[Remedy]:
+def _one_more(rig: Rig, base: Split) -> Iterator[Remedy]:
     """The same cluster with one device more in its last node."""
     *before, (node, count) = rig.nodes
     more = node.model_copy(update={"gpus": node.gpus + node.machines})
@@ -173,4 +181,6 @@ def _one_more(rig: Rig) -> Iterator[Remedy]:
     split = balanced(rig.catalog, rig.subject(), nodes, rig.network)
     if split is not None:
         gpu = rig.catalog.gpu(node.gpu)
-        yield _remedy(rig, f"one {gpu.title} more", split.headroom, None)
+        quote = prices.purchase_quote(rig.catalog, node) if node.gpus == 1 else None
+        price = "" if quote is None else f" ({usd(float(quote.mid))})"
+        yield _remedy(rig, f"one {gpu.title} more{price}", split.headroom, None)

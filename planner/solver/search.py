@@ -9,9 +9,11 @@ what is left open is the proof; when it reaches the best plan found, that plan i
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from planner.solver import partition
 from planner.solver.problem import Goal, Joint, Pick, Picks, Problem
@@ -253,7 +255,8 @@ def _no_worse(problem: Problem, joint: Joint, a: int, b: int) -> bool:
 
 
 def _no_slower(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
-    return all(a[i + 1] - a[i] <= b[i + 1] - b[i] for i in range(len(a) - 1))
+    """Whether no slot takes longer on the device with running sums `a`."""
+    return bool((np.diff(a) <= np.diff(b)).all())
 
 
 def _bound(problem: Problem, goal: Goal, scenario: Scenario) -> int | None:
@@ -276,13 +279,19 @@ def _bound(problem: Problem, goal: Goal, scenario: Scenario) -> int | None:
         min(price * total // room for price, room in roomy),
         2 * min(price for price, _ in roomy),
     )
-    time = min(problem.kinds[o.kind].best[-1] for o in options) + joint.best
-    slow = min(problem.kinds[o.kind].floor[-1] for o in options) + joint.floor
+    kinds = [problem.kinds[kind] for kind in sorted({o.kind for o in options})]
+    time = fastest_of([kind.best for kind in kinds]) + joint.best
+    slow = fastest_of([kind.floor for kind in kinds]) + joint.floor
     limits = problem.limits
     for least, most in ((cost, limits.budget), (time, limits.best), (slow, limits.floor)):
         if most is not None and least > most:
             return None
     return {"cost": cost, "latency": time, "floor": slow, "value": cost * time}[goal]
+
+
+def fastest_of(lines: Sequence[tuple[int, ...]]) -> int:
+    """Sum over slots of the least time any device takes; lines are running sums per device."""
+    return int(np.diff(np.array(lines, dtype=np.int64), axis=1).min(axis=0).sum())
 
 
 def _open(search: _Search, scenario: Scenario, bound: int) -> int | None:

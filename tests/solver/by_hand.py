@@ -1,4 +1,4 @@
-"""Three problems where a mistake shows that random ones hide: slots and devices in round MiB."""
+"""Problems where a mistake shows that random ones hide: slots and devices in round MiB."""
 
 from __future__ import annotations
 
@@ -21,10 +21,16 @@ def too_many_small() -> Problem:
     return _problem((50, 500, 500, 500, 500, 100), {2300: 1000, 150: 10}, inputs=100)
 
 
+def too_much_in_all() -> Problem:
+    """Three devices could take the slots by number and by large ones, but not all their bytes."""
+    return _problem((100, 100, 100, 100, 900, 900, 900, 100), {1100: 1000})
+
+
 BY_HAND: dict[str, Callable[[], Problem]] = {
     "exact fit": exact_fit,
     "a byte too full with padding": lambda: exact_fit(2),
     "too many small devices": too_many_small,
+    "too much in all": too_much_in_all,
 }
 
 

@@ -11,6 +11,7 @@ from tests.solver.mutation import (
     below,
     blind,
     blind_to_joint,
+    fewer_options,
     instead,
     joint,
     kinds,
@@ -56,6 +57,9 @@ TIGHTER: dict[str, Mutate] = {
         master.devices_within_limit, limits(devices=one_less)
     ),
     "slots_on_devices: one less": tightened(master.slots_on_devices, only_problem(short)),
+    "large_slots_on_devices: one less": tightened(
+        master.large_slots_on_devices, only_problem(short)
+    ),
     "memory_within_capacity: 5 % less": tightened(
         master.memory_within_capacity, only_problem(kinds(capacity=tight))
     ),
@@ -96,6 +100,10 @@ ELSEWHERE: dict[str, Mutate] = {
     "search: last scenario dropped": returning(search, "_scenarios", lambda s: s[:-1]),
     "search: bound 5 % more": returning(search, "_bound", lambda b: b and int(b * 1.05)),
     "search: 5 % better or nothing": below(TIGHT),
+    "search: dearest option out of reach": returning(search, "_affordable", fewer_options),
+    "master: most cost 5 % less": returning(master, "_most_cost", tight),
+    "master: most time 5 % less": returning(master, "_most_time", tight),
+    "master: money in steps too large": returning(master, "_money_step", lambda step: 2 * step),
     "master: overhead 5 % more": returning(master, "_least_overhead", lambda b: int(b * 1.05) + 1),
     "dominance: twins beat each other": lambda monkeypatch: monkeypatch.setattr(
         search, "_beats", search._no_worse

@@ -1,7 +1,6 @@
 """Ways to make one thing in the solver wrong: a constraint gone, a bound too tight, a blind eye.
 
-Limits are tightened by handing a constraint a problem with other numbers, so that no formula of the
-solver is written here a second time.
+A constraint is tightened by handing it a problem with other numbers: no formula is written twice.
 """
 
 from __future__ import annotations
@@ -95,6 +94,10 @@ class ShortWindows(Problem):
         found = super().windows(kind, mode, spare)
         return found._replace(longest=found.longest - 1)
 
+    def most_large(self, kind: int, mode: Mode, size: int) -> int:
+        """The most large slots, one fewer."""
+        return super().most_large(kind, mode, size) - 1
+
 
 def short(problem: Problem) -> Problem:
     return ShortWindows(**{field.name: getattr(problem, field.name) for field in fields(problem)})
@@ -108,27 +111,21 @@ def one_slot_more(problem: Problem, scenario: Scenario, parts: list[Group]) -> I
     return problem, scenario, [replace(parts[0], count=parts[0].count + 1), *parts[1:]]
 
 
-def three_nodes(
-    model: Any, v: master.Variables, problem: Problem, scenario: Scenario, parts: list[Group]
-) -> None:
+def three_nodes(model: Any, v: master.Variables, *_: Any) -> None:
     """Asks for three nodes where two are enough."""
     model.add(sum(v.nodes) >= 3)
 
 
-def two_devices_each(
-    model: Any, v: master.Variables, problem: Problem, scenario: Scenario, parts: list[Group]
-) -> None:
+def two_devices_each(model: Any, v: master.Variables, *rest: Any) -> None:
     """Asks for two devices of each node where one is enough."""
-    master.devices_of_nodes(model, v, problem, scenario, parts)
+    master.devices_of_nodes(model, v, *rest)
     for nodes, devices in zip(v.nodes, v.devices, strict=True):
         model.add(devices >= 2 * nodes)
 
 
-def no_light_devices(
-    model: Any, v: master.Variables, problem: Problem, scenario: Scenario, parts: list[Group]
-) -> None:
+def no_light_devices(model: Any, v: master.Variables, *rest: Any) -> None:
     """Takes every device to hold a transformer block."""
-    master.memory_within_capacity(model, v, problem, scenario, parts)
+    master.memory_within_capacity(model, v, *rest)
     model.add(sum(v.light) == 0)
 
 
@@ -168,9 +165,11 @@ def seeing(module: Any, name: str, change: Callable[[Problem], Problem]) -> Muta
 def returning(module: Any, name: str, change: Callable[[Any], Any]) -> Mutate:
     """A function of the solver whose result is changed."""
     original = getattr(module, name)
-    return lambda monkeypatch: monkeypatch.setattr(
-        module, name, lambda *a, **n: change(original(*a, **n))
-    )
+
+    def other(*arguments: Any, **named: Any) -> Any:
+        return change(original(*arguments, **named))
+
+    return lambda monkeypatch: monkeypatch.setattr(module, name, other)
 
 
 def unlimited(name: str) -> Callable[[Problem], Problem]:
@@ -223,6 +222,11 @@ def no_head(head: dict[Mode, int]) -> dict[Mode, int]:
 
 def other_modes(problem: Problem) -> Problem:
     return replace(problem, rpc_pipelines=not problem.rpc_pipelines)
+
+
+def fewer_options(scenario: Scenario) -> Scenario:
+    """A scenario without its last option."""
+    return replace(scenario, options=scenario.options[:-1] or scenario.options)
 
 
 def blind(change: Callable[[Problem], Problem]) -> Mutate:
