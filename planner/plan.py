@@ -315,6 +315,8 @@ class Headroom(Value):
     """Largest context per request with the asked concurrency, tokens."""
     concurrency: int
     """Most users with the asked context."""
+    tokens_per_second_per_user: float | None = None
+    """What each of that many users would get, best estimate."""
 
 
 class NextQuantization(Value):
@@ -328,9 +330,10 @@ class NextQuantization(Value):
 
 
 class Sensitivity(Value):
-    """Whether low or high prices change the cheapest choice."""
+    """Whether low or high prices change one of the choices."""
 
     level: Literal["low", "high"]
+    choice: Literal["cheapest", "best_value", "fastest"] = "cheapest"
     """Which prices."""
     cluster: str | None
     """Cheapest cluster at these prices; null where the budget no longer suffices."""

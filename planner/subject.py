@@ -106,6 +106,11 @@ def shape_of_request(request: PlanRequest, catalog: Catalog) -> Shape:
             f"--concurrency {request.concurrency}: at least one request is served",
             hint="give the number of simultaneous requests, e.g. --concurrency 8",
         )
+    if request.concurrency > rules.MAX_SLOTS:
+        raise RequestError(
+            f"--concurrency {request.concurrency}: llama.cpp serves at most {rules.MAX_SLOTS}",
+            hint="plan for fewer users, and start several replicas",
+        )
     context = request_context(request, catalog)
     return Shape(
         build=request.engine_build,

@@ -185,6 +185,16 @@ def hosts_of(subject: Subject, catalog: Catalog, split: Sequence[Assigned]) -> t
     return tuple(hosts)
 
 
+def host_holds(subject: Subject, node: Node, gpu: Gpu) -> bool:
+    """Whether a machine of `node` can be the head by its host memory; unified ones are asked later.
+
+    Where the host's memory is not known, it is taken to be enough.
+    """
+    if gpu.unified or node.host_memory is None:
+        return True
+    return sum(subject.memory.host(devices=2, pipelined=True)) <= node.host_memory // node.machines
+
+
 def head_host(subject: Subject, name: str, *, devices: int, pipelined: bool) -> Host:
     """The machine llama-server runs on, of unknown memory: embedding and graph inputs."""
     memory = subject.memory.host(devices=devices, pipelined=pipelined)

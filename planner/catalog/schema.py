@@ -10,7 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from planner.errors import BadQuantity
 from planner.units import parse_rate, parse_size
@@ -42,9 +42,20 @@ def _text_or_number(example: str) -> WithJsonSchema:
     )
 
 
-Size = Annotated[int, BeforeValidator(_size), Field(gt=0), _text_or_number("80 GiB")]
-Share = Annotated[int, BeforeValidator(_size), Field(ge=0), _text_or_number("479 MiB")]
-Rate = Annotated[int, BeforeValidator(_rate), Field(gt=0), _text_or_number("900 GB/s")]
+_MOST_BYTES = 2**50
+Size = Annotated[
+    int, BeforeValidator(_size), Field(gt=0, le=_MOST_BYTES), _text_or_number("80 GiB")
+]
+Share = Annotated[
+    int, BeforeValidator(_size), Field(ge=0, le=_MOST_BYTES), _text_or_number("479 MiB")
+]
+Rate = Annotated[
+    int, BeforeValidator(_rate), Field(ge=10**6, le=_MOST_BYTES), _text_or_number("900 GB/s")
+]
+Money = Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=6)]
+Cost = Annotated[Decimal, Field(gt=0, le=10**9, decimal_places=6)]
+Seconds = Annotated[float, Field(ge=1e-9, le=60)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}$")]
 Availability = Literal["new", "used", "withdrawn", "announced"]
 Family = Literal["cuda", "rocm", "metal", "sycl", "other"]
 SpeedClass = Literal["geforce", "hbm", "apple", "none"]
@@ -66,8 +77,8 @@ MemoryKind = Literal[
 class Row(Value):
     """Base of every row: a key, a source and the day it was checked."""
 
-    name: str
-    """Key, unique in its catalog."""
+    name: Name
+    """Key, unique in its catalog; letters, digits and `._+-`."""
     source: str
     """Where the facts of this row come from; `unverified` where nobody read them in a source."""
     checked: datetime.date
@@ -160,9 +171,9 @@ class Node(Row):
     """Bought whole, built from priced parts, or rented."""
     gpu: str
     """GPU row of its devices; all are of one model."""
-    gpus: int = Field(gt=0)
+    gpus: int = Field(gt=0, le=128)
     """Devices in it."""
-    machines: int = Field(default=1, gt=0)
+    machines: int = Field(default=1, gt=0, le=26)
     """Machines in it: 2 for a linked pair sold and cabled as one."""
     vendor: str
     """Who sells or rents it."""
@@ -187,6 +198,15 @@ class Node(Row):
     availability: Availability = "new"
     """Whether the machine can be bought new; rented machines are `new`."""
 
+    @model_validator(mode="after")
+    def _linked(self) -> Node:
+        """Linked machines have as many devices each, and a network among themselves."""
+        if self.gpus % self.machines:
+            raise ValueError(f"{self.gpus} gpus on {self.machines} machines: not as many each")
+        if self.machines > 1 and not self.built_in_networks:
+            raise ValueError("linked machines need the network that links them: built_in_networks")
+        return self
+
 
 class Price(Row):
     """What one item costs; `name` is the item (a node, or a part of one)."""
@@ -195,11 +215,11 @@ class Price(Row):
     """To buy, USD, or to rent, USD per hour."""
     terms: Literal["list", "street", "on-demand", "reserved", "spot", "market", "derived"]
     """What sort of price it is; `spot` and `reserved` rent is not on demand."""
-    low: Decimal | None = None
+    low: Cost | None = None
     """Lowest seen, USD; left out, the mid."""
-    mid: Decimal = Field(gt=0)
+    mid: Cost
     """USD, or USD per hour of the whole node."""
-    high: Decimal | None = None
+    high: Cost | None = None
     """Highest seen, USD; left out, the mid."""
     date: datetime.date
     """Day the price held."""
@@ -230,17 +250,17 @@ class Network(Row):
     """Per machine."""
     achieved_per_direction: Rate | None = None
     """What TCP reaches on it, where somebody measured; None where nobody has."""
-    hop_low: float
+    hop_low: Seconds
     """Pessimist's time of one pipeline hop with llama.cpp RPC, seconds."""
-    hop_best: float
+    hop_best: Seconds
     """Best estimate of the same, seconds."""
-    hop_high: float
+    hop_high: Seconds
     """Optimist's time of the same, seconds."""
-    adapter: Decimal
+    adapter: Money
     """USD per machine without a built-in adapter."""
-    cable: Decimal
+    cable: Money
     """USD per machine."""
-    switch: Decimal
+    switch: Money
     """USD once, when more than `direct` machines are joined."""
     direct: int
     """Machines that can be joined without a switch."""

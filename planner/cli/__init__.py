@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 from planner.cli import output
 from planner.cli.exits import Exit
-from planner.errors import PlannerError, RequestError
+from planner.errors import FileError, PlannerError, RequestError
 
 __all__ = ["main"]
 
@@ -18,6 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         code = _run(words or ["--help"])
         sys.stdout.flush()
@@ -25,12 +29,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PlannerError as problem:
         return output.error(problem, as_json=as_json)
     except BrokenPipeError:
-        # nobody reads stdout any more: let the interpreter's last flush go nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         return Exit.PIPE_CLOSED
+    except OSError as problem:
+        if problem.filename is not None:  # a file: whoever opened it has not said what for
+            raise
+        _drop_stdout()
+        unwritten = FileError(f"cannot write the answer: {problem.strerror}", hint="use -o FILE")
+        return output.error(unwritten, as_json=False)
     except KeyboardInterrupt:
         output.note("interrupted")
         return Exit.INTERRUPTED
+
+
+def _drop_stdout() -> None:
+    """Nobody takes stdout any more: lets the interpreter's last flush go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(words: list[str]) -> int:

@@ -108,7 +108,8 @@ def _choice_rows(bodies: Sequence[Body], request: PlanRequest) -> tuple[tuple[Ce
         if request.concurrency > 1:
             rows.append(("- each user", [_user(body.performance, index) for body in bodies]))
     rows += [
-        ("tok/s per $10,000", [_value(body) for body in bodies]),
+        ("tok/s per $10,000", [_value(body, body.cost.purchase_usd, 10_000) for body in bodies]),
+        ("tok/s per $/h", [_value(body, body.cost.hourly_usd, 1) for body in bodies]),
         ("power, rack", [_power(body) for body in bodies]),
         ("memory", [_memory(body) for body in bodies]),
     ]
@@ -146,11 +147,11 @@ def _user(performance: Sequence[Performance], index: int) -> Cell:
     return Cell(words.span(performance[index].tokens_per_second_per_user), "dim")
 
 
-def _value(body: Body) -> Cell:
-    if not body.performance or not body.cost.purchase_usd:
+def _value(body: Body, cost: float | None, units: int) -> Cell:
+    """Tokens per second for so many units of money."""
+    if not body.performance or not cost:
         return Cell(words.NONE)
-    per_dollar = body.performance[0].tokens_per_second.best / body.cost.purchase_usd
-    return Cell(f"{per_dollar * 10_000:.2f}")
+    return Cell(f"{body.performance[0].tokens_per_second.best / cost * units:.2f}")
 
 
 def _power(body: Body) -> Cell:

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+from planner.cost import (
+    LOAD,
+    POWER_OVERHEAD,
+    USD_PER_KWH,
+    break_even_hours,
+    electricity_per_month,
+)
 from planner.plan import (
     Alternative,
     Download,
@@ -14,7 +23,7 @@ from planner.plan import (
 )
 from planner.report import words
 from planner.report.blocks import Block, Cell, Column, Grid, Heading, Pairs, line, row
-from planner.units import GB, usd
+from planner.units import GB, significant, usd
 from planner.values import Range
 
 _HOURS_PER_YEAR = 8766
@@ -33,7 +42,12 @@ def outlook(plan: Plan) -> list[Block]:
     rented = plan.request.budget_per_hour is not None
     if plan.rent_usd_per_hour is None and not rented:
         rows.append(("renting the same", Cell("no offer for these devices in the catalogs")))
-    rows += [(f"at {entry.level} prices", _at_prices(entry, rented)) for entry in plan.sensitivity]
+    for entry in plan.sensitivity:
+        if entry.choice == "cheapest" or entry.changed:
+            name = entry.choice.replace("_", " ")
+            rows.append((f"{name} at {entry.level} prices", _at_prices(entry, rented)))
+    if plan.cost.power_w is not None and not rented:
+        rows.append(("electricity", _electricity(plan.cost.power_w)))
     if plan.download is not None:
         rows.append(("file to fetch", _download(plan.download)))
     return [Heading("Around it"), Pairs(tuple(rows))] if rows else []
@@ -46,7 +60,9 @@ def _room(headroom: Headroom, model: ModelSummary) -> Cell:
         ways.append(f"{words.tokens(headroom.context)} tokens per user")
     if headroom.concurrency > model.concurrency:
         users = words.plural(headroom.concurrency, "user")
-        ways.append(f"{users} of {words.tokens(model.context)} tokens")
+        shared = headroom.tokens_per_second_per_user
+        speed = "" if shared is None else f", {significant(shared, 2)} tok/s each"
+        ways.append(f"{users} of {words.tokens(model.context)} tokens by memory{speed}")
     return Cell(", or ".join(ways) or "neither more context nor one user more")
 
 
@@ -71,7 +87,7 @@ def _rent(rent: Range, purchase: float | None) -> Cell:
         words.hourly(rent.best) if low == high else f"{words.hourly(low)} to {words.hourly(high)}"
     )
     if purchase and rent.best > 0:
-        hours = purchase / rent.best
+        hours = float(break_even_hours(Decimal(purchase), Decimal(rent.best)) or 0)
         text += (
             f"; at {words.hourly(rent.best)} the purchase price is spent after "
             f"{hours:,.0f} h ({hours / _HOURS_PER_YEAR:.1f} years around the clock)"
@@ -88,6 +104,14 @@ def _at_prices(entry: Sensitivity, rented: bool) -> Cell:
     if entry.changed:
         return Cell(f"another choice: {entry.cluster}{price}", "warn")
     return Cell(f"the same choice{price}")
+
+
+def _electricity(watts: float) -> Cell:
+    month = electricity_per_month(watts)
+    return Cell(
+        f"about {usd(round(float(month)))} a month at {LOAD:.0%} load, {USD_PER_KWH} USD/kWh, "
+        f"{POWER_OVERHEAD} times for cooling"
+    )
 
 
 def _download(download: Download) -> Cell:

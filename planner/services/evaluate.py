@@ -123,7 +123,8 @@ def _split(
     if request.split is None:
         found = balanced(catalog, base, nodes, network)
         if found is None:
-            raise _illegal(base, min(len(places), rules.MAX_DEVICES))
+            nodes_used = sum(count for _, count in nodes)
+            raise _illegal(base, max(nodes_used, min(len(places), rules.MAX_DEVICES)))
         return found.devices
     _check_split(request.split, base, len(places))
     stops = _running(request.split)

@@ -24,7 +24,7 @@ def alternatives(
     seen: list[Choice] = []
     while len(fresh) < MOST:
         without = (*session.request.exclude, *taken)
-        choice = session.any(session.formulation(quant, exclude=without))
+        choice = session.optimum(session.formulation(quant, exclude=without), "cost")
         if choice is None or session.clock.left <= 0:
             break
         (seen if choice.text in known else fresh).append(choice)

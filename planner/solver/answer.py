@@ -143,7 +143,7 @@ def _yes(session: Session, cheapest: Choice) -> Plan:
         else (),
         "headroom": surroundings.headroom(session, cheapest),
         "next_quantization": surroundings.next_quantization(session, formulation),
-        "sensitivity": surroundings.sensitivity(session, cheapest),
+        "sensitivity": surroundings.sensitivity(session, cheapest, best_value, fastest),
         "excluded": surroundings.excluded(session, cheapest),
     }
     late: tuple[str, ...] = ()

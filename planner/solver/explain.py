@@ -40,7 +40,7 @@ def explain(
 
 def _first(session: Session, quants: Quants, **changes: Any) -> Choice | None:
     """The plan of the best quantization that has one."""
-    choices = (session.any(session.formulation(quant, **changes)) for quant in quants)
+    choices = (session.optimum(session.formulation(quant, **changes), "cost") for quant in quants)
     return next((choice for choice in choices if choice is not None), None)
 
 
@@ -75,7 +75,7 @@ def _budget(session: Session, quants: Quants) -> Found:
         return
     limit = name.replace("_", "-")
     unlimited: dict[str, Any] = {name: UNLIMITED}
-    found = (session.any(session.formulation(quant, **unlimited)) for quant in quants)
+    found = (session.optimum(session.formulation(quant, **unlimited), "cost") for quant in quants)
     choices = [choice for choice in found if choice is not None]
     if not choices:
         yield _useless(limit, old)

@@ -84,6 +84,8 @@ def formulate(
         quote = market.price(request, catalog, node)
         if quote is None or accounting.capacity_of(gpu) is None:
             continue
+        if not accounting.host_holds(subject, node, gpu):
+            continue
         if gpu.name not in kinds:
             kinds[gpu.name] = len(rows)
             rows.append(kind_of(subject, gpu))

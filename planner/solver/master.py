@@ -4,7 +4,7 @@ Counts only, no device variables, so no symmetry.
 
 It relaxes one thing, that the slots on a device are neighbours; `partition` checks that exactly and
 hands back cuts. Rounding is outward (needs down, room up), so its optimum is a bound.
-Units: MiB for memory, nanoseconds for time, 1/10,000 USD for money.
+Units: MiB for memory, nanoseconds for time, 1/1,000,000 USD for money.
 """
 
 from __future__ import annotations

@@ -64,6 +64,12 @@ def _warnings(session: Session, formulation: Formulation, body: Body) -> Iterato
     request, catalog, subject = session.request, session.catalog, formulation.subject
     if subject.row.usual:
         yield f"usually served another way: {subject.row.usual}"
+    workload = request.input_tokens + request.output_tokens
+    if workload > subject.context:
+        yield (
+            f"the workload of {workload:,} tokens does not fit the context of "
+            f"{subject.context:,}: speed is judged with {subject.depth:,} tokens"
+        )
     if body.verdict == "tight":
         yield "tight: the fullest device has under 2 % of its memory free; see the remedies"
     if subject.concurrency > 1:

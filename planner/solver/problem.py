@@ -1,6 +1,6 @@
 """Everything decided, nothing looked up: the numbers one search works on.
 
-Integers throughout: bytes, nanoseconds (rounded up), and money in 1/10,000 USD. The search sees
+Integers throughout: bytes, nanoseconds (rounded up), and money in 1/1,000,000 USD. The search sees
 only this; `planner.solver.formulate` builds it from a request and the catalogs.
 """
 
@@ -19,7 +19,7 @@ Matrix = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 NEVER = 2**60
 """More bytes or nanoseconds than anything has; sums of a few stay within 64 bits."""
-MONEY_UNIT = 10_000
+MONEY_UNIT = 10**6
 """Money units in one USD."""
 
 Mode = Literal["single", "pipelined", "serial"]

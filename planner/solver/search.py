@@ -90,9 +90,12 @@ class _Search:
             self.incumbent = candidate
 
 
-def minimise(problem: Problem, goal: Goal, clock: Clock) -> Found:
-    """The plan with the least cost, latency or cost x latency, and the proof."""
-    search = _Search(problem, goal, clock)
+def minimise(problem: Problem, goal: Goal, clock: Clock, start: Candidate | None = None) -> Found:
+    """The plan with the least cost, latency or cost x latency, and the proof.
+
+    `start` is a plan known to work, returned where none is strictly better.
+    """
+    search = _Search(problem, goal, clock, start)
     _single_nodes(search)
     for number, scenario in enumerate(_scenarios(problem)):
         bound = _bound(problem, goal, scenario)

@@ -13,7 +13,7 @@ from planner.plan import Body, Solver
 from planner.request import PlanRequest
 from planner.solver.formulate import Formulation, assigned, formulate
 from planner.solver.partition import place
-from planner.solver.problem import MONEY_UNIT, Goal, Problem
+from planner.solver.problem import MONEY_UNIT, Goal
 from planner.solver.search import Candidate, Clock, Found, Progress, minimise
 from planner.verify import check_body
 
@@ -66,50 +66,55 @@ class Session:
         request = self.request.model_copy(update=changes) if changes else self.request
         return formulate(request, self.catalog, quant, view)
 
+    def optimum(
+        self,
+        formulation: Formulation,
+        goal: Goal,
+        *,
+        budget: int | None = None,
+        best: int | None = None,
+        start: Candidate | None = None,
+    ) -> Choice | None:
+        """The plan that is best for `goal`, ties as they fall.
+
+        `budget` (money units) and `best` (nanoseconds) tighten the problem's own limits; `start`
+        is a plan that is known to work.
+        """
+        problem = formulation.problem
+        limits = problem.limits
+        if budget is not None:
+            own = budget if limits.budget is None else limits.budget
+            limits = replace(limits, budget=min(budget, own))
+        if best is not None:
+            limits = replace(limits, best=best)
+        found = minimise(problem.limited(limits), goal, self.clock, start)
+        if found.candidate is None:
+            return None
+        return Choice(formulation=formulation, goal=goal, found=found, candidate=found.candidate)
+
     def cheapest(self, formulation: Formulation) -> Choice | None:
         """Least money, and of the equally cheap the fastest."""
-        found = minimise(formulation.problem, "cost", self.clock)
-        if found.candidate is None:
+        choice = self.optimum(formulation, "cost")
+        if choice is None:
             return None
-        best = found.candidate
-        limited = _limited(formulation, budget=best.cost)
-        faster = minimise(limited, "latency", self.clock).candidate
-        chosen = faster if faster is not None and faster.best < best.best else best
-        return Choice(formulation=formulation, goal="cost", found=found, candidate=chosen)
-
-    def any(self, formulation: Formulation) -> Choice | None:
-        """A plan with the least money, ties as they fall: enough to know that there is one."""
-        found = minimise(formulation.problem, "cost", self.clock)
-        if found.candidate is None:
-            return None
-        return Choice(formulation=formulation, goal="cost", found=found, candidate=found.candidate)
-
-    def below(self, formulation: Formulation, cost: int) -> Choice | None:
-        """The cheapest plan that costs less than `cost` money units."""
-        budget = formulation.problem.limits.budget
-        most = cost - 1 if budget is None else min(budget, cost - 1)
-        found = minimise(_limited(formulation, budget=most), "cost", self.clock)
-        if found.candidate is None:
-            return None
-        return Choice(formulation=formulation, goal="cost", found=found, candidate=found.candidate)
+        known = choice.candidate
+        faster = self.optimum(formulation, "latency", budget=known.cost, start=known)
+        assert faster is not None
+        return replace(choice, candidate=faster.candidate)
 
     def fastest(self, formulation: Formulation) -> Choice | None:
         """Least time per token, and of the equally fast the cheapest."""
-        found = minimise(formulation.problem, "latency", self.clock)
-        if found.candidate is None:
+        choice = self.optimum(formulation, "latency")
+        if choice is None:
             return None
-        best = found.candidate
-        limited = _limited(formulation, best=best.best)
-        cheaper = minimise(limited, "cost", self.clock).candidate
-        chosen = cheaper if cheaper is not None and cheaper.cost < best.cost else best
-        return Choice(formulation=formulation, goal="latency", found=found, candidate=chosen)
+        known = choice.candidate
+        cheaper = self.optimum(formulation, "cost", best=known.best, start=known)
+        assert cheaper is not None
+        return replace(choice, candidate=cheaper.candidate)
 
     def best_value(self, formulation: Formulation) -> Choice | None:
         """Most tokens per second per USD."""
-        found = minimise(formulation.problem, "value", self.clock)
-        if found.candidate is None:
-            return None
-        return Choice(formulation=formulation, goal="value", found=found, candidate=found.candidate)
+        return self.optimum(formulation, "value")
 
     def body(self, choice: Choice) -> Body:
         """The full body of a choice, checked before anybody sees it.
@@ -179,16 +184,3 @@ def space_of(formulation: Formulation) -> str:
         f"which every device (at most {problem.limits.devices}) holds at least one slot and the "
         "devices of a node are neighbours; all weights on devices"
     )
-
-
-def _limited(
-    formulation: Formulation, *, budget: int | None = None, best: int | None = None
-) -> Problem:
-    """The same problem with a tighter budget or a time limit, to break a tie."""
-    problem = formulation.problem
-    limits = problem.limits
-    if budget is not None:
-        limits = replace(limits, budget=budget)
-    if best is not None:
-        limits = replace(limits, best=best)
-    return problem.limited(limits)

@@ -26,6 +26,7 @@ from planner.plan import (
 from planner.solver import partition
 from planner.solver.formulate import Formulation
 from planner.solver.problem import Pick, Picks
+from planner.solver.search import Candidate, assess
 from planner.solver.session import Choice, Session
 from planner.units import GB
 from planner.values import Range
@@ -47,17 +48,16 @@ _WAIVABLE: tuple[Reason, ...] = (
 
 
 def published(catalog: Catalog, row: ModelRow) -> list[str]:
-    """GGUF quantizations published for a model; every standard mix where no full list is known."""
-    known = [
-        name
-        for repository in row.repositories
-        if repository.kind == "gguf" and repository.complete
-        for name in repository.quantizations
-        if name in catalog.quantizations
-    ]
-    if known:
-        return list(dict.fromkeys(known))
-    return [name for name, entry in catalog.quantizations.items() if entry.kind == "gguf"]
+    """GGUF quantizations to choose from for a model.
+
+    Those of its repositories; where no full list of them is known, also the mixes that public
+    pages list for every model.
+    """
+    shelves = [shelf for shelf in row.repositories if shelf.kind == "gguf"]
+    known = [name for shelf in shelves for name in shelf.quantizations]
+    if not any(shelf.complete for shelf in shelves):
+        known += [name for name, entry in catalog.quantizations.items() if entry.nominal_bits]
+    return [name for name in dict.fromkeys(known) if name in catalog.quantizations]
 
 
 def largest(low: int, high: int, works: Callable[[int], bool]) -> int:
@@ -72,7 +72,7 @@ def largest(low: int, high: int, works: Callable[[int], bool]) -> int:
 
 
 def headroom(session: Session, choice: Choice) -> Headroom:
-    """Largest context, and most users, that the same cluster holds by memory."""
+    """Largest context, and most users, that the same cluster holds by memory; speed is shared."""
     subject = choice.formulation.subject
     quant = subject.quantization.name
     window = subject.architecture.context_length
@@ -87,7 +87,9 @@ def headroom(session: Session, choice: Choice) -> Headroom:
         lambda n: _holds(session, choice, quant, concurrency=n),
     )
     return Headroom(
-        context=max(min(steps * CONTEXT_STEP, window), subject.context), concurrency=users
+        context=max(min(steps * CONTEXT_STEP, window), subject.context),
+        concurrency=users,
+        tokens_per_second_per_user=10**9 / choice.candidate.best / users,
     )
 
 
@@ -128,7 +130,7 @@ def next_quantization(session: Session, formulation: Formulation) -> NextQuantiz
         limit = "budget_per_hour" if market.rented(session.request) else "budget"
         changes: dict[str, Any] = {limit: UNLIMITED}
         unlimited = session.formulation(entry.name, **changes)
-        choice = session.any(unlimited)
+        choice = session.optimum(unlimited, "cost")
         if session.clock.left <= 0:
             break
         return NextQuantization(
@@ -139,23 +141,43 @@ def next_quantization(session: Session, formulation: Formulation) -> NextQuantiz
     return None
 
 
-def sensitivity(session: Session, cheapest: Choice) -> tuple[Sensitivity, ...]:
-    """Whether low or high prices change the cheapest choice."""
+def sensitivity(
+    session: Session, cheapest: Choice, best_value: Choice | None, fastest: Choice | None
+) -> tuple[Sensitivity, ...]:
+    """Whether low or high prices change the three choices.
+
+    A choice changes where another cluster is strictly better at these prices.
+    """
     quant = cheapest.formulation.subject.quantization.name
-    found = []
+    found: list[Sensitivity] = []
     for level in ("low", "high"):
-        choice = session.any(session.formulation(quant, Market(level=level)))
-        if session.clock.left <= 0:
-            break
-        found.append(
-            Sensitivity(
-                level=level,
-                cluster=None if choice is None else choice.text,
-                cost_usd=None if choice is None else float(choice.usd),
-                changed=choice is None or choice.nodes != cheapest.nodes,
+        formulation = session.formulation(quant, Market(level=level))
+        for name, choice in (
+            ("cheapest", cheapest),
+            ("best_value", best_value),
+            ("fastest", fastest),
+        ):
+            if choice is None:
+                continue
+            best = session.optimum(formulation, choice.goal, start=_again(formulation, choice))
+            if session.clock.left <= 0:
+                return tuple(found)
+            found.append(
+                Sensitivity(
+                    level=level,
+                    choice=name,
+                    cluster=None if best is None else best.text,
+                    cost_usd=None if best is None else float(best.usd),
+                    changed=best is None or best.nodes != choice.nodes,
+                )
             )
-        )
     return tuple(found)
+
+
+def _again(formulation: Formulation, choice: Choice) -> Candidate | None:
+    """The cluster of a choice in another formulation; None where it breaks a limit there."""
+    picks = picks_of(formulation, choice.nodes)
+    return assess(formulation.problem, picks, choice.candidate.joint)
 
 
 def excluded(session: Session, cheapest: Choice) -> tuple[Excluded, ...]:
@@ -195,8 +217,10 @@ def _ways(session: Session, cheapest: Choice) -> Iterable[Excluded]:
                 {"mixed_families": True},
             )
         )
-    if request.max_nodes < 8:
-        ways.append((f"at most {request.max_nodes} machines", "--max-nodes 8", {"max_nodes": 8}))
+    more = min(2 * request.max_nodes, cheapest.formulation.problem.limits.devices)
+    if more > request.max_nodes:
+        text = f"at most {request.max_nodes} machines"
+        ways.append((text, f"--max-nodes {more}", {"max_nodes": more}))
     if request.min_speed > 0:
         ways.append(
             (
@@ -214,7 +238,7 @@ def _saving(session: Session, cheapest: Choice, view: Market, **changes: Any) ->
     """USD the cheapest plan would cost less; 0 where not cheaper; None where time ran out."""
     quant = cheapest.formulation.subject.quantization.name
     formulation = session.formulation(quant, view, **changes)
-    choice = session.below(formulation, cheapest.candidate.cost)
+    choice = session.optimum(formulation, "cost", budget=cheapest.candidate.cost - 1)
     if choice is None:
         return None if session.clock.left <= 0 else 0.0
     return float(cheapest.usd - choice.usd)
