@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 
+from planner.cost import electricity_per_month
 from planner.plan import Body, ModelSummary, Performance, Plan
 from planner.report import words
 from planner.report.blocks import Block, Cell, Column, Grid, Heading, Line, line
@@ -157,6 +158,8 @@ def _value(body: Body, cost: float | None, units: int) -> Cell:
 def _power(body: Body) -> Cell:
     power, units = body.cost.power_w, body.cost.rack_units
     parts = [] if power is None else [words.power(power)]
+    if power is not None and body.cost.hourly_usd is None:
+        parts[0] += f" ({usd(round(float(electricity_per_month(power))))}/month)"
     parts += [] if units is None else [f"{units:g} U"]
     return Cell(", ".join(parts) or words.NONE)
 

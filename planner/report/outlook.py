@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from planner.cost import (
-    LOAD,
-    POWER_OVERHEAD,
-    USD_PER_KWH,
-    break_even_hours,
-    electricity_per_month,
-)
+from planner.cost import break_even_hours
 from planner.plan import (
     Alternative,
     Download,
@@ -46,8 +40,6 @@ def outlook(plan: Plan) -> list[Block]:
         if entry.choice == "cheapest" or entry.changed:
             name = entry.choice.replace("_", " ")
             rows.append((f"{name} at {entry.level} prices", _at_prices(entry, rented)))
-    if plan.cost.power_w is not None and not rented:
-        rows.append(("electricity", _electricity(plan.cost.power_w)))
     if plan.download is not None:
         rows.append(("file to fetch", _download(plan.download)))
     return [Heading("Around it"), Pairs(tuple(rows))] if rows else []
@@ -104,14 +96,6 @@ def _at_prices(entry: Sensitivity, rented: bool) -> Cell:
     if entry.changed:
         return Cell(f"another choice: {entry.cluster}{price}", "warn")
     return Cell(f"the same choice{price}")
-
-
-def _electricity(watts: float) -> Cell:
-    month = electricity_per_month(watts)
-    return Cell(
-        f"about {usd(round(float(month)))} a month at {LOAD:.0%} load, {USD_PER_KWH} USD/kWh, "
-        f"{POWER_OVERHEAD} times for cooling"
-    )
 
 
 def _download(download: Download) -> Cell:

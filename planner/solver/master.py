@@ -19,8 +19,10 @@ from ortools.sat.python import cp_model
 from planner.solver.problem import Goal, Joint, Mode, Pick, Picks, Problem
 
 SEED = 1
-_LARGEST = 2**62
-"""Largest product of cost and time the solver can hold; plans beyond are nobody's best value."""
+_LARGEST = 2**62 - 1
+"""Largest value a variable of the solver can have."""
+_COARSE = 1000
+"""Nanoseconds in the unit of time in cost x time: keeps the product within 64 bits."""
 _MIB = 2**20
 
 Expression = cp_model.LinearExpr | cp_model.IntVar | int
@@ -282,14 +284,16 @@ class Master:
         time = _time(v, problem, scenario, parts, floor=self.goal == "floor")
         if self.goal != "value":
             return time
-        self.unit = _money_step(problem, scenario)
-        most = _most_cost(problem, scenario) // self.unit
-        slowest = _most_time(problem, scenario)
+        step = _money_step(problem, scenario)
+        self.unit = step * _COARSE
+        most = _most_cost(problem, scenario) // step
+        slowest = _most_time(problem, scenario) // _COARSE + 1
         money = self.model.new_int_var(0, most, "cost")
         spent = self.model.new_int_var(0, slowest, "latency")
         product = self.model.new_int_var(0, min(most * slowest, _LARGEST), "value")
-        self.model.add(self.unit * money == cost)
-        self.model.add(spent == time)
+        self.model.add(step * money == cost)
+        self.model.add(_COARSE * spent <= time)  # rounded down: the product stays a bound
+        self.model.add(_COARSE * spent + _COARSE - 1 >= time)
         self.model.add_multiplication_equality(product, [money, spent])
         return product
 
@@ -306,6 +310,9 @@ class Master:
         solver.parameters.max_presolve_iterations = 1
         solver.parameters.cp_model_probing_level = 0
         solver.parameters.symmetry_level = 0
+        if self.goal == "value":
+            # presolve of OR-Tools 9.15 calls some feasible products infeasible
+            solver.parameters.cp_model_presolve = False
         solver.parameters.max_deterministic_time = max(seconds, 1e-3)
         status = solver.solve(self.model)
         self.deterministic_time += solver.response_proto.deterministic_time

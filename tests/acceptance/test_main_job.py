@@ -252,7 +252,11 @@ def test_what_surrounds_the_plan_is_said(job: Job, answer: Json) -> None:
     assert answer["assumptions"]
     assert answer["download"]["bytes"] == answer["model"]["file_bytes"]
     assert answer["download"]["shards"] == -(-answer["model"]["file_bytes"] // (50 * 10**9))
-    assert [entry["level"] for entry in answer["sensitivity"]] == ["low", "high"]
+    assert [(entry["level"], entry["choice"]) for entry in answer["sensitivity"]] == [
+        (level, choice)
+        for level in ("low", "high")
+        for choice in ("cheapest", "best_value", "fastest")
+    ]
     assert answer["headroom"]["context"] >= answer["model"]["context"]
     assert answer["headroom"]["concurrency"] >= job.request.concurrency
     first = shlex.split(answer["next_commands"][0])
