@@ -135,11 +135,15 @@ def priors() -> str:
         (row.title, row.unit, *(f"{value:g}" for value in (row.low, row.best, row.high)))
         for row in catalog.priors.values()
     ]
-    hops = {(row.hop_low, row.hop_best, row.hop_high) for row in catalog.networks.values()}
-    rows += [
-        ("one hop over a network with llama.cpp RPC", "s", *(f"{value:g}" for value in hop))
-        for hop in sorted(hops)
-    ]
+    hops: dict[tuple[float, float, float], list[str]] = {}
+    for network in catalog.networks.values():
+        hop = (network.hop_low, network.hop_best, network.hop_high)
+        hops.setdefault(hop, []).append(f"`{network.name}`")
+    most = max(hops, key=lambda hop: len(hops[hop]))
+    for hop, names in sorted(hops.items()):
+        over = "most networks" if hop == most else ", ".join(names)
+        title = f"one hop over {over}, llama.cpp RPC, decode"
+        rows.append((title, "s", *(f"{value:g}" for value in hop)))
     return table(("prior", "unit", "low", "best", "high"), rows)
 
 
@@ -179,7 +183,7 @@ def published_runs() -> str:
         estimate = speed.decode(
             architecture,
             weights,
-            speed.gpu(run),
+            speed.gpu({**run, "name": "device"}),
             devices=run.get("devices", 1),
             depth=run["depth"],
             network=speed.NETWORK if run.get("network") else None,

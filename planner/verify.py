@@ -295,7 +295,7 @@ def _proof(body: Body) -> Iterator[str]:
         yield "no objective, no bound or no speed: nothing is proved"
         return
     gap = (solver.objective - solver.bound) / solver.objective if solver.objective else None
-    if gap != solver.gap:
+    if (gap is None) != (solver.gap is None) or abs((gap or 0) - (solver.gap or 0)) > _TOLERANCE:
         yield f"gap is {solver.gap}, should be {gap}"
     cost = body.cost.hourly_usd if "/h" in solver.unit else body.cost.purchase_usd
     parts = {"USD": cost, "USD/h": cost, "s/token": 1 / body.performance[0].tokens_per_second.best}

@@ -114,8 +114,15 @@ def cut(
 ) -> tuple[Assigned, ...] | None:
     """The devices in order with their slots: as cut by hand, or the roomiest cut."""
     if slots is None:
-        found = balanced(catalog, subject, nodes, network)
-        return None if found is None else tuple(found.devices)
+        single = [node for node, count in nodes for _ in range(count)]
+        orders = {tuple(node.name for node in order) for order in itertools.permutations(single)}
+        by_name = {node.name: node for node in single}
+        cuts = [
+            found
+            for order in sorted(orders)
+            if (found := balanced(catalog, subject, [(by_name[n], 1) for n in order], network))
+        ]
+        return max(cuts, key=lambda found: found.headroom).devices if cuts else None
     places = [
         (node.name, number, index)
         for node, count in nodes

@@ -86,7 +86,7 @@ def works(request: PlanRequest, **changes: Any) -> bool:
     """Whether the changed request has any plan."""
     session = Session(request=request, catalog=load_catalog(), clock=Clock(request.time_limit))
     quant = changes.pop("quant", request.quant)
-    return session.any(session.formulation(quant, **changes)) is not None
+    return session.optimum(session.formulation(quant, **changes), "cost") is not None
 
 
 def ranks(low: int, high: int) -> list[str]:

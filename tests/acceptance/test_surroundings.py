@@ -42,7 +42,7 @@ def answer_of(name: str) -> dict[str, Any]:
 
 def cheapest(request: PlanRequest, catalog: Catalog) -> Choice | None:
     session = Session(request=request, catalog=catalog, clock=Clock(request.time_limit))
-    return session.any(session.formulation(request.quant))
+    return session.optimum(session.formulation(request.quant), "cost")
 
 
 def other_prices(level: str) -> Catalog:
