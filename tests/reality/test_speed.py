@@ -136,7 +136,7 @@ def gpu(row: dict[str, Any]) -> Gpu:
     found = Gpu.model_validate(
         {
             **ROW,
-            "name": row.get("name", row.get("what")),
+            "name": "device",
             "title": "device",
             "vendor": "test",
             "family": FAMILY[speed_class],
