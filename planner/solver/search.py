@@ -19,7 +19,7 @@ from planner.solver import partition
 from planner.solver.problem import Goal, Joint, Pick, Picks, Problem
 
 if TYPE_CHECKING:
-    from planner.solver.master import Scenario
+    from planner.solver.constraints import Scenario
 
 ROUND = 0.01
 """Deterministic seconds counted for each round of a master: stating it and checking its answer."""
@@ -165,7 +165,7 @@ def _scenarios(problem: Problem) -> list[Scenario]:
 
     Within a scenario, options that another one beats are left out too.
     """
-    from planner.solver.master import Scenario
+    from planner.solver.constraints import Scenario
 
     families = sorted({option.family for option in problem.options})
     unions = [set(families)] if problem.limits.mixed_families else [{f} for f in families]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner.solver import master, partition, search
+from planner.solver import constraints, master, partition, search
 from tests.solver.mutation import (
     PLENTY,
     TIGHT,
@@ -38,38 +38,40 @@ from tests.solver.mutation import (
 )
 
 TIGHTER: dict[str, Mutate] = {
-    "every_slot_placed: a slot too many": tightened(master.every_slot_placed, one_slot_more),
-    "several_nodes: three": instead(master.several_nodes, three_nodes),
+    "every_slot_placed: a slot too many": tightened(constraints.every_slot_placed, one_slot_more),
+    "several_nodes: three": instead(constraints.several_nodes, three_nodes),
     "machines_within_limit: one less": tightened(
-        master.machines_within_limit, limits(machines=one_less)
+        constraints.machines_within_limit, limits(machines=one_less)
     ),
     "machines_within_limit: a port less": tightened(
-        master.machines_within_limit, joint(ports=one_less, direct=one_less)
+        constraints.machines_within_limit, joint(ports=one_less, direct=one_less)
     ),
-    "devices_of_nodes: two of each": instead(master.devices_of_nodes, two_devices_each),
+    "devices_of_nodes: two of each": instead(constraints.devices_of_nodes, two_devices_each),
     "devices_of_nodes: one less usable": tightened(
-        master.devices_of_nodes, limits(devices=one_less)
+        constraints.devices_of_nodes, limits(devices=one_less)
     ),
     "devices_of_nodes: one less per node": tightened(
-        master.devices_of_nodes, only_problem(options(gpus=lambda gpus: max(gpus - 1, 1)))
+        constraints.devices_of_nodes, only_problem(options(gpus=lambda gpus: max(gpus - 1, 1)))
     ),
     "devices_within_limit: one less": tightened(
-        master.devices_within_limit, limits(devices=one_less)
+        constraints.devices_within_limit, limits(devices=one_less)
     ),
-    "slots_on_devices: one less": tightened(master.slots_on_devices, only_problem(short)),
+    "slots_on_devices: one less": tightened(constraints.slots_on_devices, only_problem(short)),
     "large_slots_on_devices: one less": tightened(
-        master.large_slots_on_devices, only_problem(short)
+        constraints.large_slots_on_devices, only_problem(short)
     ),
     "memory_within_capacity: 5 % less": tightened(
-        master.memory_within_capacity, only_problem(kinds(capacity=tight))
+        constraints.memory_within_capacity, only_problem(kinds(capacity=tight))
     ),
     "memory_within_capacity: no light devices": instead(
-        master.memory_within_capacity, no_light_devices
+        constraints.memory_within_capacity, no_light_devices
     ),
-    "fast_enough: 5 % less": tightened(master.fast_enough, limits(floor=tight)),
-    "as_fast_as: 5 % less": tightened(master.as_fast_as, limits(best=tight)),
-    "switch_when_needed: one less": tightened(master.switch_when_needed, joint(direct=one_less)),
-    "within_budget: 5 % less": tightened(master.within_budget, limits(budget=tight)),
+    "fast_enough: 5 % less": tightened(constraints.fast_enough, limits(floor=tight)),
+    "as_fast_as: 5 % less": tightened(constraints.as_fast_as, limits(best=tight)),
+    "switch_when_needed: one less": tightened(
+        constraints.switch_when_needed, joint(direct=one_less)
+    ),
+    "within_budget: 5 % less": tightened(constraints.within_budget, limits(budget=tight)),
 }
 
 
@@ -104,7 +106,9 @@ ELSEWHERE: dict[str, Mutate] = {
     "master: most cost 5 % less": returning(master, "_most_cost", tight),
     "master: most time 5 % less": returning(master, "_most_time", tight),
     "master: money in steps too large": returning(master, "_money_step", lambda step: 2 * step),
-    "master: overhead 5 % more": returning(master, "_least_overhead", lambda b: int(b * 1.05) + 1),
+    "master: overhead 5 % more": returning(
+        constraints, "_least_overhead", lambda b: int(b * 1.05) + 1
+    ),
     "dominance: twins beat each other": lambda monkeypatch: monkeypatch.setattr(
         search, "_beats", search._no_worse
     ),

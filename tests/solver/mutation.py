@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planner.solver import master, search
+from planner.solver import constraints, master, search
 from planner.solver import problem as problem_module
-from planner.solver.master import Constraint, Group, Scenario
+from planner.solver.constraints import Constraint, Group, Scenario
 from planner.solver.problem import NEVER, Mode, Problem, Windows
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
@@ -111,21 +111,21 @@ def one_slot_more(problem: Problem, scenario: Scenario, parts: list[Group]) -> I
     return problem, scenario, [replace(parts[0], count=parts[0].count + 1), *parts[1:]]
 
 
-def three_nodes(model: Any, v: master.Variables, *_: Any) -> None:
+def three_nodes(model: Any, v: constraints.Variables, *_: Any) -> None:
     """Asks for three nodes where two are enough."""
     model.add(sum(v.nodes) >= 3)
 
 
-def two_devices_each(model: Any, v: master.Variables, *rest: Any) -> None:
+def two_devices_each(model: Any, v: constraints.Variables, *rest: Any) -> None:
     """Asks for two devices of each node where one is enough."""
-    master.devices_of_nodes(model, v, *rest)
+    constraints.devices_of_nodes(model, v, *rest)
     for nodes, devices in zip(v.nodes, v.devices, strict=True):
         model.add(devices >= 2 * nodes)
 
 
-def no_light_devices(model: Any, v: master.Variables, *rest: Any) -> None:
+def no_light_devices(model: Any, v: constraints.Variables, *rest: Any) -> None:
     """Takes every device to hold a transformer block."""
-    master.memory_within_capacity(model, v, *rest)
+    constraints.memory_within_capacity(model, v, *rest)
     model.add(sum(v.light) == 0)
 
 
@@ -145,7 +145,11 @@ def tightened(constraint: Constraint, change: Change) -> Mutate:
     """The master with a constraint that sees other numbers."""
 
     def other(
-        model: Any, v: master.Variables, problem: Problem, scenario: Scenario, parts: list[Group]
+        model: Any,
+        v: constraints.Variables,
+        problem: Problem,
+        scenario: Scenario,
+        parts: list[Group],
     ) -> None:
         constraint(model, v, *change(problem, scenario, parts))
 
@@ -201,7 +205,7 @@ def stock(change: Callable[[int], int]) -> Mutate:
     """A master that has its variables for another stock."""
     original = master.variables
 
-    def other(model: Any, problem: Problem, *rest: Any) -> master.Variables:
+    def other(model: Any, problem: Problem, *rest: Any) -> constraints.Variables:
         return original(model, options(stock=change)(problem), *rest)
 
     return lambda monkeypatch: monkeypatch.setattr(master, "variables", other)

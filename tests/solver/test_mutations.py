@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from planner.solver import master, partition, search
+from planner.solver import constraints, master, partition, search
 from planner.solver.master import Master
 from planner.solver.problem import Goal, Problem
 from planner.solver.search import Clock, minimise
@@ -157,7 +157,7 @@ def test_every_constraint_has_a_tighter_mutant_and_a_removal() -> None:
 
 def test_removing_the_limit_on_machines_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one constraint that nothing else makes sure of."""
-    mutation.without(master.machines_within_limit)(monkeypatch)
+    mutation.without(constraints.machines_within_limit)(monkeypatch)
     assert caught()
 
 
@@ -167,7 +167,7 @@ def test_removing_a_redundant_constraint_only_costs_time(
 ) -> None:
     small = [case for case in expected() if case[1].limits.machines <= 4]
     assert len(small) >= 20
-    mutation.without(getattr(master, name))(monkeypatch)
+    mutation.without(getattr(constraints, name))(monkeypatch)
     assert not [case[0] for case in small if differs(*case[1:])]
 
 
@@ -177,7 +177,7 @@ def test_each_constraint_alone_narrows_the_master(
 ) -> None:
     """Without it the first proposal is better somewhere, so the constraint is not dead weight."""
     before = first_proposals()
-    mutation.without(getattr(master, name))(monkeypatch)
+    mutation.without(getattr(constraints, name))(monkeypatch)
     after = first_proposals()
     for old, new in zip(before, after, strict=True):
         assert new == old or (new is not None and (old is None or new < old))
@@ -197,14 +197,20 @@ def first_proposals() -> list[int | None]:
 @pytest.mark.parametrize(
     ("constraint", "other"),
     [
-        (master.within_budget, mutation.seeing(search, "assess", mutation.unlimited("budget"))),
-        (master.fast_enough, mutation.seeing(partition, "latency", mutation.unlimited("floor"))),
-        (master.as_fast_as, mutation.seeing(partition, "latency", mutation.unlimited("best"))),
+        (
+            constraints.within_budget,
+            mutation.seeing(search, "assess", mutation.unlimited("budget")),
+        ),
+        (
+            constraints.fast_enough,
+            mutation.seeing(partition, "latency", mutation.unlimited("floor")),
+        ),
+        (constraints.as_fast_as, mutation.seeing(partition, "latency", mutation.unlimited("best"))),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_a_limit_removed_in_both_places_is_caught(
-    constraint: master.Constraint, other: mutation.Mutate, monkeypatch: pytest.MonkeyPatch
+    constraint: constraints.Constraint, other: mutation.Mutate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mutation.without(constraint)(monkeypatch)
     other(monkeypatch)
