@@ -218,9 +218,7 @@ def _memory(
     subject: Subject, catalog: Catalog, body: Body, split: Sequence[Assigned]
 ) -> Iterator[str]:
     """Each device asked of the engine's accounting, and held against its own capacity."""
-    used = [device for device in split if device.stop > device.first]
-    machines = accounting.machines_in(catalog, used)
-    pipelined = subject.pipelined(len(used), len(machines))
+    count, pipelined = accounting.running(subject, catalog, split)
     for device, assigned in zip(body.devices, split, strict=True):
         budget = device.budget
         parts = budget.weights + budget.kv_cache + budget.compute + budget.runtime + budget.reserve
@@ -235,7 +233,7 @@ def _memory(
         if assigned.stop == assigned.first:
             continue
         graph = subject.memory.device(
-            assigned.first, assigned.stop, devices=len(used), pipelined=pipelined
+            assigned.first, assigned.stop, devices=count, pipelined=pipelined
         )
         said = (budget.weights, budget.kv_cache, budget.compute)
         if said != tuple(graph):

@@ -23,6 +23,8 @@ from planner.accounting.devices import (
     hosts_of,
     machine_of,
     machines_in,
+    memory_assumptions,
+    running,
     verdict_of,
 )
 from planner.accounting.money import cluster_of, cost_of
@@ -63,8 +65,10 @@ __all__ = [
     "inner_network",
     "machine_of",
     "machines_in",
+    "memory_assumptions",
     "performance_of",
     "prefills_of",
+    "running",
     "slot_seconds",
     "stages_of",
     "verdict_of",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from planner.catalog.load import Catalog
@@ -70,6 +70,22 @@ def machines_in(catalog: Catalog, devices: Sequence[Assigned]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def running(subject: Subject, catalog: Catalog, split: Sequence[Assigned]) -> tuple[int, bool]:
+    """Devices of a split that hold something, and whether they are pipelined."""
+    used = [device for device in split if device.stop > device.first]
+    return len(used), subject.pipelined(len(used), len(machines_in(catalog, used)))
+
+
+def memory_assumptions(catalog: Catalog, subject: Subject, gpus: Iterable[str]) -> list[str]:
+    """What was assumed to know the memory of these GPU models, one line each."""
+    lines = []
+    for gpu in map(catalog.gpu, dict.fromkeys(gpus)):
+        capacity = capacity_of(gpu)
+        runtime = overheads.runtime(gpu, subject.architecture, subject.settings)
+        lines += [None if capacity is None else capacity.assumption, runtime.assumption]
+    return [text for text in dict.fromkeys(lines) if text]
+
+
 def head_bytes(subject: Subject, gpu: Gpu, *, devices: int, pipelined: bool) -> int:
     """Bytes of the host's buffers that land in the memory of a unified head device."""
     if not gpu.unified:
@@ -115,8 +131,7 @@ def verdict_of(devices: Sequence[Device]) -> Verdict:
 
 def devices_of(subject: Subject, catalog: Catalog, split: Sequence[Assigned]) -> tuple[Device, ...]:
     """Every device with its layers and memory; stages count only devices with slots."""
-    used = [device for device in split if device.stop > device.first]
-    pipelined = subject.pipelined(len(used), len(machines_in(catalog, used)))
+    count, pipelined = running(subject, catalog, split)
     depth = subject.architecture.depth
     found = []
     stage = 0
@@ -126,7 +141,7 @@ def devices_of(subject: Subject, catalog: Catalog, split: Sequence[Assigned]) ->
         free = capacity_of(gpu)
         capacity = 0 if free is None else free.bytes
         budget = device_budget(
-            subject, gpu, assigned.first, assigned.stop, devices=len(used), pipelined=pipelined
+            subject, gpu, assigned.first, assigned.stop, devices=count, pipelined=pipelined
         )
         last = min(assigned.stop, depth) - 1
         has_layer = assigned.first <= last
@@ -162,8 +177,7 @@ def experts_held(subject: Subject, first: int, last: int) -> int | None:
 
 def hosts_of(subject: Subject, catalog: Catalog, split: Sequence[Assigned]) -> tuple[Host, ...]:
     """Memory of every machine outside its devices; the head holds embedding and graph inputs."""
-    used = [device for device in split if device.stop > device.first]
-    pipelined = subject.pipelined(len(used), len(machines_in(catalog, used)))
+    count, pipelined = running(subject, catalog, split)
     hosts = []
     for number, name in enumerate(machines_in(catalog, split)):
         node = next(
@@ -179,7 +193,7 @@ def hosts_of(subject: Subject, catalog: Catalog, split: Sequence[Assigned]) -> t
             budget=_NO_MEMORY,
         )
         if number == 0:
-            head = head_host(subject, name, devices=len(used), pipelined=pipelined)
+            head = head_host(subject, name, devices=count, pipelined=pipelined)
             host = host.model_copy(update={"budget": head.budget})
         hosts.append(host)
     return tuple(hosts)

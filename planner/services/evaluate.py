@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from planner.catalog.load import Catalog
 from planner.catalog.schema import Network
 from planner.engines.llama_cpp import overheads, rules
 from planner.engines.llama_cpp.settings import CELL_PADDING, padded
-from planner.errors import EngineError, IllegalLayout, RequestError
+from planner.errors import IllegalLayout, RequestError
 from planner.plan import (
     Body,
     Cost,
@@ -23,7 +24,7 @@ from planner.plan import (
 )
 from planner.request import EvaluateRequest, PlanRequest
 from planner.solver import answer
-from planner.solver.cluster import Nodes, balanced, network_between
+from planner.solver.cluster import Nodes, balanced, check_memory, network_between
 from planner.solver.remedies import Rig, remedies
 from planner.subject import Shape, Subject, subject, window_of
 from planner.units import MIB
@@ -58,6 +59,7 @@ def evaluate(request: EvaluateRequest, catalog: Catalog) -> Evaluation:
             request, catalog, base, _unnamed(request, base), (), _beyond_window(base)
         )
     nodes = [(catalog.node(entry.node), entry.count) for entry in request.nodes]
+    check_memory(catalog, nodes)
     network = network_between(catalog, nodes)
     split = _split(request, catalog, base, nodes, network)
     body = accounting.body(
@@ -127,7 +129,7 @@ def _split(
             raise _illegal(base, max(nodes_used, min(len(places), rules.MAX_DEVICES)))
         return found.devices
     _check_split(request.split, base, len(places))
-    stops = _running(request.split)
+    stops = tuple(itertools.accumulate(request.split))
     return tuple(
         Assigned(node=name, number=number, index=index, first=first, stop=stop)
         for (name, number, index), first, stop in zip(places, (0, *stops), stops, strict=False)
@@ -157,15 +159,6 @@ def _illegal(base: Subject, devices: int) -> IllegalLayout:
         f"llama.cpp {base.build.name} refuses this layout: {'; '.join(reasons)}",
         hint="use fewer devices",
     )
-
-
-def _running(counts: Sequence[int]) -> tuple[int, ...]:
-    total = 0
-    stops = []
-    for count in counts:
-        total += count
-        stops.append(total)
-    return tuple(stops)
 
 
 def _unnamed(request: EvaluateRequest, base: Subject) -> Body:
@@ -247,15 +240,11 @@ def _device(
 
 
 def _assumptions(catalog: Catalog, base: Subject, body: Body) -> tuple[str, ...]:
-    lines = [f"{overheads.RESERVE // MIB:,} MiB of every device is kept free as reserve"]
-    for entry in body.cluster:
-        gpu = catalog.gpu(entry.gpu)
-        capacity = accounting.capacity_of(gpu)
-        if capacity is None:
-            raise EngineError(f"{gpu.title}: its memory is not known", hint="name another node")
-        runtime = overheads.runtime(gpu, base.architecture, base.settings)
-        lines += [text for text in (capacity.assumption, runtime.assumption) if text]
-    return tuple(dict.fromkeys(lines))
+    gpus = (entry.gpu for entry in body.cluster)
+    return (
+        f"{overheads.RESERVE // MIB:,} MiB of every device is kept free as reserve",
+        *accounting.memory_assumptions(catalog, base, gpus),
+    )
 
 
 def _warnings(body: Body) -> tuple[str, ...]:

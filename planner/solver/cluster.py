@@ -28,6 +28,21 @@ class Split:
 Nodes = Sequence[tuple[Node, int]]
 
 
+def check_memory(catalog: Catalog, nodes: Nodes) -> None:
+    """Refuses devices of unknown memory.
+
+    Raises:
+        EngineError: nobody has published the memory of a device.
+    """
+    for node, _ in nodes:
+        gpu = catalog.gpu(node.gpu)
+        if capacity_of(gpu) is None:
+            raise EngineError(
+                f"{gpu.title}: nobody has published the memory its driver reports",
+                hint="give it in an overlay: --catalog DIR with usable_memory",
+            )
+
+
 def network_between(catalog: Catalog, nodes: Nodes) -> Network | None:
     """The fastest network that all nodes can join; None for a single node.
 
@@ -55,16 +70,12 @@ def balanced(
     Raises:
         EngineError: the memory of a device is not known.
     """
+    check_memory(catalog, nodes)
     kinds: dict[str, int] = {}
     rows: list[Kind] = []
     options = []
     for node, count in nodes:
         gpu = catalog.gpu(node.gpu)
-        if capacity_of(gpu) is None:
-            raise EngineError(
-                f"{gpu.title}: nobody has published the memory its driver reports",
-                hint="give it in an overlay: --catalog DIR with usable_memory",
-            )
         if gpu.name not in kinds:
             kinds[gpu.name] = len(rows)
             rows.append(kind_of(subject, gpu))

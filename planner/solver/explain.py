@@ -200,13 +200,7 @@ def _ways(session: Session, quants: Quants) -> Found:
 
 def smallest(low: int, high: int, works: Callable[[int], bool]) -> int:
     """Smallest value in [low, high] that works, given that `high` does and that it is monotone."""
-    while low < high:
-        middle = (low + high) // 2
-        if works(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    return largest(low - 1, high - 1, lambda value: not works(value)) + 1
 
 
 _DETAILS = {

@@ -43,15 +43,7 @@ def assumptions(session: Session, formulation: Formulation, gpus: Sequence[str])
         )
     if subject.architecture.layers[-1].mtp:
         lines.append("multi-token-prediction blocks are stored but not run")
-    for name in dict.fromkeys(gpus):
-        gpu = session.catalog.gpu(name)
-        capacity = accounting.capacity_of(gpu)
-        runtime = overheads.runtime(gpu, subject.architecture, subject.settings)
-        lines += [
-            text
-            for text in (None if capacity is None else capacity.assumption, runtime.assumption)
-            if text
-        ]
+    lines += accounting.memory_assumptions(session.catalog, subject, gpus)
     return tuple(dict.fromkeys(lines))
 
 
