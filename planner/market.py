@@ -70,17 +70,11 @@ def left_out(request: PlanRequest, catalog: Catalog, node: Node, gpu: Gpu) -> Re
         return "unverified memory"
     if quote is None:
         return "no price"
-    if not on_demand(catalog, node):
+    if not prices.on_demand(catalog, node):
         return "not on demand"
     if node.availability == "new" or (node.availability == "used" and request.used):
         return None
     return node.availability
-
-
-def on_demand(catalog: Catalog, node: Node) -> bool:
-    """Whether a node can be had at its price at any time, without a contract."""
-    quote = prices.hourly_quote(catalog, node)
-    return quote is None or not {"spot", "reserved"} & set(quote.terms)
 
 
 def price(request: PlanRequest, catalog: Catalog, node: Node) -> prices.Quote | None:

@@ -284,6 +284,10 @@ class Body(Value):
     """Of a short and of a long prompt."""
     solver: Solver
     """The proof."""
+    remedies: tuple[Remedy, ...] = ()
+    """What gives the tightest device more room, tried; empty where the plan fits."""
+    rent_usd_per_hour: Range | None = None
+    """Rent of the same devices on demand, dearest, middle and cheapest offer; null where none."""
 
 
 class Choices(Value):
@@ -387,8 +391,6 @@ class Plan(Body):
     """The three choices, each a full body."""
     alternatives: tuple[Alternative, ...]
     """Other ways, cheapest first."""
-    remedies: tuple[Remedy, ...]
-    """What gives a tight plan more room; empty where it is not tight."""
     headroom: Headroom | None
     """What the free memory still buys."""
     next_quantization: NextQuantization | None
@@ -399,8 +401,6 @@ class Plan(Body):
     """What was left out of the search."""
     download: Download | None
     """The file to fetch."""
-    rent_usd_per_hour: Range | None
-    """Rent of the same devices, cheapest to dearest offer; null where nobody rents them."""
     assumptions: tuple[str, ...]
     """What was assumed, in words."""
     warnings: tuple[str, ...]
@@ -424,8 +424,6 @@ class Evaluation(Body):
     """The model as planned."""
     engine: Engine
     """Engine and settings."""
-    remedies: tuple[Remedy, ...] = ()
-    """What gives more room, where it is tight or does not fit."""
     assumptions: tuple[str, ...] = ()
     """What was assumed, in words."""
     warnings: tuple[str, ...] = ()

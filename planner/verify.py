@@ -101,6 +101,7 @@ def check_body(
         )
     except (PlannerError, ValueError) as error:
         return (*found, f"it cannot be: {error}")
+    again = again.model_copy(update={"remedies": body.remedies})
     found.extend(_differences("", again, body))
     found.extend(_proof(body))
     return tuple(found)

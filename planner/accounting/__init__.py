@@ -27,7 +27,7 @@ from planner.accounting.devices import (
     running,
     verdict_of,
 )
-from planner.accounting.money import cluster_of, cost_of
+from planner.accounting.money import cluster_of, cost_of, rent_of
 from planner.accounting.speed import (
     floor_case,
     floor_seconds,
@@ -68,6 +68,7 @@ __all__ = [
     "memory_assumptions",
     "performance_of",
     "prefills_of",
+    "rent_of",
     "running",
     "slot_seconds",
     "stages_of",
@@ -101,4 +102,5 @@ def body(
         performance=performance_of(subject, catalog, split, network, input_tokens),
         prefill=prefills_of(subject, catalog, split, network),
         solver=solver,
+        rent_usd_per_hour=rent_of(catalog, counts),
     )

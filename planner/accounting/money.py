@@ -10,6 +10,7 @@ from planner.catalog import prices
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Network
 from planner.plan import ClusterNode, Cost
+from planner.values import Range
 
 
 def cluster_of(catalog: Catalog, counts: Mapping[str, int]) -> tuple[ClusterNode, ...]:
@@ -68,6 +69,27 @@ def cost_of(
         rack_units=whole.rack_units,
         remaining_usd=None if budget is None or spent is None else float(budget - spent),
     )
+
+
+def rent_of(catalog: Catalog, counts: Mapping[str, int]) -> Range | None:
+    """Rent of the same devices on demand, USD per hour: dearest, middle and cheapest offer.
+
+    None where nobody rents one of the device models.
+    """
+    totals = [Decimal(0)] * 3
+    for name, count in counts.items():
+        node = catalog.node(name)
+        offers = [
+            offer.hourly
+            for offer in cost.rent_of(catalog, node.gpu, count * node.gpus)
+            if prices.on_demand(catalog, offer.node)
+        ]
+        if not offers:
+            return None
+        cases = (offers[-1], offers[(len(offers) - 1) // 2], offers[0])
+        totals = [total + case for total, case in zip(totals, cases, strict=True)]
+    low, best, high = map(float, totals)
+    return Range(low=low, best=best, high=high)
 
 
 def _usd(amount: Decimal | None) -> float | None:

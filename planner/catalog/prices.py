@@ -58,6 +58,12 @@ def hourly(catalog: Catalog, node: Node) -> Decimal | None:
     return None if quote is None else quote.mid
 
 
+def on_demand(catalog: Catalog, node: Node) -> bool:
+    """Whether `node` can be had at its price at any time, without a contract."""
+    quote = hourly_quote(catalog, node)
+    return quote is None or not {"spot", "reserved"} & set(quote.terms)
+
+
 def _quote(catalog: Catalog, parts: tuple[Part, ...], kind: str) -> Quote | None:
     rows: list[Price] = []
     totals = [Decimal(0), Decimal(0), Decimal(0)]

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Sequence
 
 from planner.cost import electricity_per_month
-from planner.plan import Body, ModelSummary, Performance, Plan
+from planner.plan import Body, ClusterNode, ModelSummary, Performance, Plan
 from planner.report import words
 from planner.report.blocks import Block, Cell, Column, Grid, Heading, Line, line
 from planner.request import PlanRequest
@@ -66,15 +66,18 @@ def _left(body: Body, request: PlanRequest) -> str:
     return f" ({left} left of {budget})"
 
 
-def choices(plan: Plan) -> list[Block]:
-    """Cheapest, best value and fastest side by side; equal ones share a column."""
-    named = (
+def _named(plan: Plan) -> tuple[tuple[str, Body | None], ...]:
+    return (
         ("cheapest", plan.choices.cheapest),
         ("best value", plan.choices.best_value),
         ("fastest", plan.choices.fastest),
     )
+
+
+def distinct(plan: Plan) -> list[tuple[str, Body]]:
+    """The choices by name, those with the same cluster as one: `cheapest, best value`."""
     columns: list[tuple[str, Body]] = []
-    for name, body in named:
+    for name, body in _named(plan):
         if body is None:
             continue
         same = [i for i, (_, other) in enumerate(columns) if _same(other, body)]
@@ -82,9 +85,15 @@ def choices(plan: Plan) -> list[Block]:
             columns[same[0]] = (f"{columns[same[0]][0]}, {name}", columns[same[0]][1])
         else:
             columns.append((name, body))
+    return columns
+
+
+def choices(plan: Plan) -> list[Block]:
+    """Cheapest, best value and fastest side by side; equal ones share a column."""
+    columns = distinct(plan)
     if not columns:
         return []
-    missing = [name for name, body in named if body is None]
+    missing = [name for name, body in _named(plan) if body is None]
     note = f"no {' or '.join(missing)}: prices are missing" if missing else ""
     titles = (Column(""), *(Column(title) for title, _ in columns))
     rows = _choice_rows([body for _, body in columns], plan.request)
@@ -111,6 +120,7 @@ def _choice_rows(bodies: Sequence[Body], request: PlanRequest) -> tuple[tuple[Ce
     rows += [
         ("tok/s per $10,000", [_value(body, body.cost.purchase_usd, 10_000) for body in bodies]),
         ("tok/s per $/h", [_value(body, body.cost.hourly_usd, 1) for body in bodies]),
+        ("renting the same", [_rent(body) for body in bodies]),
         ("power, rack", [_power(body) for body in bodies]),
         ("memory", [_memory(body) for body in bodies]),
     ]
@@ -155,6 +165,16 @@ def _value(body: Body, cost: float | None, units: int) -> Cell:
     return Cell(f"{body.performance[0].tokens_per_second.best / cost * units:.2f}")
 
 
+def _rent(body: Body) -> Cell:
+    """Rent of the devices of a bought cluster, cheapest to dearest offer."""
+    rent = body.rent_usd_per_hour
+    if rent is None or body.cost.hourly_usd is not None:
+        return Cell(words.NONE)
+    if rent.low == rent.high:
+        return Cell(words.hourly(rent.best))
+    return Cell(f"${rent.high:,.2f}-{words.hourly(rent.low)}")
+
+
 def _power(body: Body) -> Cell:
     power, units = body.cost.power_w, body.cost.rack_units
     parts = [] if power is None else [words.power(power)]
@@ -171,16 +191,21 @@ def _memory(body: Body) -> Cell:
     return Cell(cell.text + spare, cell.tone)
 
 
-def price_sources(body: Body, today: datetime.date) -> list[Block]:
-    """Per node type: price each, its range, who says so and how long ago."""
+def price_sources(bodies: Sequence[Body], today: datetime.date) -> list[Block]:
+    """Per node type of all choices: price each, who says so and how long ago; then networks."""
     blocks: list[Block] = []
-    for node in body.cluster:
+    nodes: dict[str, ClusterNode] = {}
+    for node in (node for body in bodies for node in body.cluster):
+        nodes.setdefault(node.node_type, node)
+    for node in nodes.values():
         each = usd(node.purchase_usd) if node.purchase_usd else words.hourly(node.hourly_usd)
         price, age = f"{node.node_type}: {each} each (", words.age(node.price_date, today)
         left = max(_SOURCE_LINE - len(price) - len(age.text) - len("): "), 20)
         source = words.shortened(node.price_source, left)
         blocks.append(line(Cell(price, "dim"), age, Cell(f"): {source}", "dim")))
-    if body.cost.network is not None:
-        network = f"{body.cost.network}: {usd(body.cost.network_usd)}, in the price"
-        blocks.append(line(Cell(network, "dim")))
-    return blocks
+    joined = dict.fromkeys(
+        f"{body.cost.network}: {usd(body.cost.network_usd)}, in the price"
+        for body in bodies
+        if body.cost.network is not None
+    )
+    return blocks + [line(Cell(network, "dim")) for network in joined]

@@ -13,10 +13,16 @@ _NUMBERS = (*_PARTS, "total", "capacity", "spare MiB")
 _SHORT = (*_PARTS, "total", "of", "spare")
 
 
-def memory(body: Body) -> list[Block]:
-    """The table of devices in GiB, the tightest one marked, then the hosts."""
+def memory(body: Body, name: str = "") -> list[Block]:
+    """The table of devices in GiB, the tightest one marked, then the hosts.
+
+    `name` says which choice it is, where there are several.
+    """
     if not body.devices:
         return []
+    if name:
+        title = f"Memory per device, GiB: {name}"
+        return [Heading(title), _grid(body, short=False), *_hosts(body.hosts)]
     if words.tightest(body) is None:
         heading = Heading("Memory per device, GiB", "of unnamed devices: no capacity, no verdict")
     else:

@@ -31,10 +31,10 @@ def outlook(plan: Plan) -> list[Block]:
         rows.append(("the spare memory buys", _room(plan.headroom, plan.model)))
     if plan.next_quantization is not None:
         rows.append(("next quantization up", _next(plan.next_quantization, plan)))
-    if plan.rent_usd_per_hour is not None:
-        rows.append(("renting the same", _rent(plan.rent_usd_per_hour, plan.cost.purchase_usd)))
     rented = plan.request.budget_per_hour is not None
-    if plan.rent_usd_per_hour is None and not rented:
+    if plan.rent_usd_per_hour is not None and not rented:
+        rows.append(("renting the same", _rent(plan.rent_usd_per_hour, plan.cost.purchase_usd)))
+    elif not rented:
         rows.append(("renting the same", Cell("no offer for these devices in the catalogs")))
     for entry in plan.sensitivity:
         if entry.choice == "cheapest" or entry.changed:

@@ -1,4 +1,4 @@
-"""A whole plan as a report of at most about ninety lines, in the order a reader asks."""
+"""A whole plan as a report, in the order a reader asks."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ def _plan(plan: Plan, today: datetime.date) -> list[Block]:
         choices.question(plan.model, engine),
         choices.headline(plan),
         *choices.choices(plan),
-        *choices.price_sources(plan, today),
+        *choices.price_sources([plan, *(body for _, body in choices.distinct(plan)[1:])], today),
         *memory.memory(plan),
         *memory.verdict(plan, plan.remedies),
+        *_other_memory(plan),
         *memory.settings(plan),
         *speed.speed(plan, plan.model.concurrency),
         *outlook.outlook(plan),
@@ -35,6 +36,15 @@ def _plan(plan: Plan, today: datetime.date) -> list[Block]:
         *proof.next_commands(plan),
         proof.provenance(plan.planner_version, plan.catalog_digest),
     ]
+
+
+def _other_memory(plan: Plan) -> list[Block]:
+    """Devices and verdict of the choices that are not the cheapest."""
+    blocks: list[Block] = []
+    for name, body in choices.distinct(plan)[1:]:
+        blocks += memory.memory(body, name)
+        blocks += memory.verdict(body, body.remedies)
+    return blocks
 
 
 def _shown(plan: Plan) -> tuple[str, ...]:

@@ -130,17 +130,14 @@ def _yes(session: Session, cheapest: Choice) -> Plan:
     best_value = session.best_value(formulation)
     session.progress("fastest")
     fastest = session.fastest(formulation)
-    body = session.body(cheapest)
+    body = _body(session, cheapest)
     bodies = {cheapest.candidate: body}
     for choice in (best_value, fastest):
         if choice is not None and choice.candidate not in bodies:
-            bodies[choice.candidate] = session.body(choice)
+            bodies[choice.candidate] = _body(session, choice)
     session.progress("alternatives")
     others = alternatives(session, cheapest, body, [best_value, fastest])
     around: dict[str, Any] = {
-        "remedies": remedies(_rig(session, cheapest, body), _least(body))
-        if body.verdict == "tight"
-        else (),
         "headroom": surroundings.headroom(session, cheapest),
         "next_quantization": surroundings.next_quantization(session, formulation),
         "sensitivity": surroundings.sensitivity(session, cheapest, best_value, fastest),
@@ -163,13 +160,21 @@ def _yes(session: Session, cheapest: Choice) -> Plan:
         alternatives=others,
         **around,
         download=surroundings.download(session, formulation, body),
-        rent_usd_per_hour=surroundings.rent(session, body),
         assumptions=notes.assumptions(session, formulation, _gpus(body)),
         warnings=late + notes.warnings(session, formulation, body),
         next_commands=notes.next_commands(session, formulation),
         planner_version=__version__,
         catalog_digest=session.catalog.digest,
     )
+
+
+def _body(session: Session, choice: Choice) -> Body:
+    """The body of a choice, with remedies where it is tight."""
+    body = session.body(choice)
+    if body.verdict != "tight":
+        return body
+    tried = remedies(_rig(session, choice, body), _least(body))
+    return body.model_copy(update={"remedies": tried})
 
 
 def _with_proof(

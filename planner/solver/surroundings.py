@@ -6,12 +6,11 @@ fetch, what it rents for.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
-from planner import cost, market
+from planner import market
 from planner.catalog.load import Catalog
 from planner.catalog.schema import ModelRow
 from planner.market import REASONS, Market, Reason
@@ -29,7 +28,6 @@ from planner.solver.problem import Pick, Picks
 from planner.solver.search import Candidate, assess
 from planner.solver.session import Choice, Session
 from planner.units import GB
-from planner.values import Range
 
 CONTEXT_STEP = 256
 UNLIMITED = Decimal(10**9)
@@ -267,22 +265,3 @@ def download(session: Session, formulation: Formulation, body: Body) -> Download
         disk_bytes=size,
         load_seconds=seconds,
     )
-
-
-def rent(session: Session, body: Body) -> Range | None:
-    """Rent of the same devices on demand, USD per hour: dearest, middle and cheapest offer."""
-    totals = [Decimal(0), Decimal(0), Decimal(0)]
-    for entry in body.cluster:
-        devices = entry.count * entry.gpus_per_node
-        offers = [
-            offer
-            for offer in cost.rent_of(session.catalog, entry.gpu, devices)
-            if market.on_demand(session.catalog, offer.node)
-        ]
-        if not offers:
-            return None
-        hourly = [offer.hourly for offer in offers]
-        middle = hourly[math.floor((len(hourly) - 1) / 2)]
-        totals = [a + b for a, b in zip(totals, (hourly[-1], middle, hourly[0]), strict=True)]
-    low, best, high = (float(total) for total in totals)
-    return Range(low=low, best=best, high=high)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from planner.plan import Choices, Device, Remedy
+from planner.plan import Choices, Device, Plan, Remedy
 from planner.report.plan import render
 from planner.report.terminal import draw, plain_text
 from planner.request import PlanRequest
@@ -24,6 +24,12 @@ HERE = Path(__file__).parent
 
 def text(outcome: object, width: int = 100) -> str:
     return plain_text(render(outcome, TODAY), width)  # type: ignore[arg-type]
+
+
+def one_choice() -> Plan:
+    """The example with its cheapest cluster as every choice."""
+    body = example.CHEAPEST
+    return example.plan(choices=Choices(cheapest=body, best_value=body, fastest=body))
 
 
 def squeezed(report: str) -> str:
@@ -39,7 +45,8 @@ def test_the_whole_report_reads_as_the_reviewed_file(name, outcome):
 
 
 def test_a_plan_takes_at_most_ninety_lines_of_a_hundred_columns():
-    lines = text(example.plan()).splitlines()
+    """One choice; each further one adds the table of its devices."""
+    lines = text(one_choice()).splitlines()
     assert len(lines) <= 90
     assert max(map(len, lines)) <= 100
 
@@ -54,7 +61,7 @@ def test_the_headline_says_cluster_price_rest_verdict_and_speed():
 
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_every_device_is_one_row_with_all_parts_at_any_width(width):
-    plan = example.plan()
+    plan = one_choice()
     rows = [line for line in text(plan, width).splitlines() if re.search(r"\.\d  +\d+-\d+", line)]
     assert len(rows) == len(plan.devices)
     for device, row in zip(plan.devices, rows, strict=True):

@@ -158,7 +158,7 @@ def test_each_field_of_a_body_changed_alone_is_noticed(name: str) -> None:
     data = plain(body_of(plan_of(name)))
     tried, believed = 0, []
     for path, value in leaves(data):
-        if path in FREE_TEXT:
+        if path in FREE_TEXT or path[0] == "remedies":  # tried by a search, as the answer says
             continue
         for lie in lies(value):
             tried += 1
