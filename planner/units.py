@@ -30,12 +30,6 @@ _PREFIX = {
     "Pi": 2**50,
 }
 _QUANTITY = re.compile(r"(\d[\d_]*(?:\.\d+)?)\s*([kKMGTP]?i?)(B|b|bit)(/s)?")
-_DURATION = {
-    "us": Fraction(1, 10**6),
-    "ms": Fraction(1, 1000),
-    "s": Fraction(1),
-    "h": Fraction(3600),
-}
 
 
 def _parse(text: str, *, rate: bool) -> int:
@@ -66,18 +60,6 @@ def parse_rate(text: str) -> int:
         BadQuantity: no unit, an unknown unit, or a fraction of a byte per second.
     """
     return _parse(text, rate=True)
-
-
-def parse_duration(text: str) -> float:
-    """Seconds written in `text`: `50ms` is 0.05.
-
-    Raises:
-        BadQuantity: no unit or an unknown one.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(us|ms|s|h)", text.strip())
-    if match is None:
-        raise BadQuantity(f"not a duration: {text!r}", hint="write e.g. '50ms' or '2s'")
-    return float(Fraction(match[1]) * _DURATION[match[2]])
 
 
 def gib(size: int) -> str:

@@ -8,8 +8,7 @@ each of N users gets 1/N of the tokens per second. Layer: performance.
 from __future__ import annotations
 
 import functools
-import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from planner.catalog.schema import Gpu, Network
 from planner.model.architecture import Architecture, Attention, Latent
@@ -18,9 +17,6 @@ from planner.performance.calibration import Cases, Rates, prior, prior_cases, ra
 from planner.performance.traffic import Slot, Traffic, cache_read, traffic_of
 from planner.values import Range
 
-Case = Literal["low", "best", "high"]
-_CASES: dict[Case, int] = {"low": 0, "best": 1, "high": 2}
-_NANOSECONDS = 10**9
 NOTHING: Cases = (0.0, 0.0, 0.0)
 
 
@@ -35,20 +31,6 @@ def slot_seconds(
     times = slot_times(architecture, weights, gpu, depth=depth, kv_type=kv_type)
     ranges = {time: Range(low=time[0], best=time[1], high=time[2]) for time in set(times)}
     return tuple(ranges[time] for time in times)
-
-
-def slot_nanoseconds(
-    architecture: Architecture,
-    weights: Weights,
-    gpu: Gpu,
-    *,
-    depth: int,
-    kv_type: str,
-    case: Case = "best",
-) -> tuple[int, ...]:
-    """`slot_seconds` of one case in whole nanoseconds, rounded up."""
-    times = slot_times(architecture, weights, gpu, depth=depth, kv_type=kv_type)
-    return tuple(math.ceil(time[_CASES[case]] * _NANOSECONDS) for time in times)
 
 
 def slot_times(
