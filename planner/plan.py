@@ -376,17 +376,25 @@ class Download(Value):
     """Time to send the remote part of the weights over the slowest link; null for one machine."""
 
 
-class Plan(Body):
-    """The cheapest choice, with everything around it."""
+class Head(Value):
+    """What an answer about a cluster begins with."""
 
-    kind: Literal["plan"] = "plan"
+    kind: str
+    """Which answer it is."""
     schema_version: int = SCHEMA_VERSION
-    request: PlanRequest
-    """What was asked."""
+    """Version of this form."""
     model: ModelSummary
     """The model as planned."""
     engine: Engine
     """Engine and settings."""
+
+
+class Plan(Body, Head):
+    """The cheapest choice, with everything around it."""
+
+    kind: Literal["plan"] = "plan"
+    request: PlanRequest
+    """What was asked."""
     choices: Choices
     """The three choices, each a full body."""
     alternatives: tuple[Alternative, ...]
@@ -413,17 +421,12 @@ class Plan(Body):
     """SHA-256 of all catalog files read."""
 
 
-class Evaluation(Body):
+class Evaluation(Body, Head):
     """A layout the user named, with the memory of every device."""
 
     kind: Literal["evaluation"] = "evaluation"
-    schema_version: int = SCHEMA_VERSION
     request: EvaluateRequest
     """What was asked."""
-    model: ModelSummary
-    """The model as planned."""
-    engine: Engine
-    """Engine and settings."""
     assumptions: tuple[str, ...] = ()
     """What was assumed, in words."""
     warnings: tuple[str, ...] = ()
