@@ -47,7 +47,7 @@ class Rates(NamedTuple):
 
 
 def prior(name: str) -> Range:
-    """The three cases of one prior, e.g. `moe-decode`.
+    """The three cases of one prior, e.g. `moe-prefill`.
 
     Raises:
         CatalogError: the catalog has no such row.
@@ -126,6 +126,11 @@ def slow_down(band: float, mixture: Cases | None) -> Cases:
     )
 
 
+def mixture_prior(*, latent: bool) -> str:
+    """Name of the decode prior of a mixture of experts, by its attention."""
+    return "moe-latent-decode" if latent else "moe-grouped-decode"
+
+
 def is_calibrated(architecture: Architecture, gpu: Gpu) -> bool:
     """Whether runs like this were fitted: a dense network on a measured class."""
     return not _has_experts(architecture) and is_measured(gpu)
@@ -137,7 +142,8 @@ def calibration_of(architecture: Architecture, gpu: Gpu) -> str:
     missing, priors = [], []
     if _has_experts(architecture):
         missing.append("a mixture of experts")
-        low, best, high = prior_cases("moe-decode")
+        latent = any(layer.attention.kind == "latent" for layer in architecture.layers)
+        low, best, high = prior_cases(mixture_prior(latent=latent))
         priors.append(f"prior of {low:g} / {best:g} / {high:g} times the dense time")
     if not measured:
         missing.append(gpu.title)

@@ -13,7 +13,15 @@ from typing import NamedTuple
 from planner.catalog.schema import Gpu, Network
 from planner.model.architecture import Architecture, Attention, Latent
 from planner.model.weights import Weights
-from planner.performance.calibration import Cases, Rates, prior, prior_cases, rates_of, slow_down
+from planner.performance.calibration import (
+    Cases,
+    Rates,
+    mixture_prior,
+    prior,
+    prior_cases,
+    rates_of,
+    slow_down,
+)
 from planner.performance.traffic import Slot, Traffic, cache_read, traffic_of
 from planner.values import Range
 
@@ -52,7 +60,8 @@ def network_hop(network: Network) -> Range:
 
 def decode_factors(traffic: Traffic, rates: Rates) -> Cases:
     """Factors on the dense best case: the class's band, and the prior of a mixture of experts."""
-    return slow_down(rates.decode_band, prior_cases("moe-decode") if traffic.mixture else None)
+    mixture = prior_cases(mixture_prior(latent=traffic.latent)) if traffic.mixture else None
+    return slow_down(rates.decode_band, mixture)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -54,6 +54,8 @@ class Traffic:
     slots: tuple[Slot, ...]
     mixture: bool
     """Whether any layer that runs has routed experts."""
+    latent: bool
+    """Whether any layer that runs has latent attention."""
 
 
 _known: dict[tuple[int, int], tuple[Architecture, Weights, Traffic]] = {}
@@ -92,7 +94,8 @@ def _traffic(architecture: Architecture, weights: Weights) -> Traffic:
         slots.append(_slot(held[number], share, layer.attention))
     slots.append(_slot(held[-1], 1.0, None))
     mixture = any(isinstance(x.feed_forward, MixtureOfExperts) for x in layers if not x.mtp)
-    return Traffic(tuple(slots), mixture)
+    latent = any(isinstance(x.attention, Latent) for x in layers if not x.mtp)
+    return Traffic(tuple(slots), mixture, latent)
 
 
 def _slot(tensors: list[StoredTensor], expert_share: float, attention: Attention | None) -> Slot:

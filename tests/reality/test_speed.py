@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from planner.catalog import load_catalog
 from planner.catalog.schema import Gpu, Network
 from planner.model.architecture import (
     Architecture,
@@ -23,6 +24,7 @@ from planner.model.architecture import (
     Layer,
     MixtureOfExperts,
 )
+from planner.model.huggingface import architecture_from_config
 from planner.model.weights import Weights, gguf_weights
 from planner.performance.calibration import device_class
 from planner.performance.estimate import performance_of
@@ -80,30 +82,9 @@ def deepseek_r1() -> Architecture:
     )
 
 
-def gpt_oss_20b() -> Architecture:
-    experts = MixtureOfExperts(
-        experts=32, used=4, intermediate=2880, router_bias=True, expert_bias=True
-    )
-    layers = []
-    for number in range(24):
-        attention = Grouped(
-            heads=64,
-            kv_heads=8,
-            head_dim=64,
-            window=128 if number % 2 == 0 else None,
-            bias=True,
-            output_bias=True,
-            sinks=True,
-        )
-        layers.append(Layer(attention=attention, feed_forward=experts))
-    return Architecture(
-        gguf_name="gpt-oss",
-        hidden=2880,
-        vocabulary=201088,
-        context_length=131072,
-        tied=False,
-        layers=tuple(layers),
-    )
+def shipped(name: str) -> Architecture:
+    """A model of the catalog."""
+    return architecture_from_config(load_catalog().models[name].config)
 
 
 MODELS: dict[str, Callable[[], Architecture]] = {
@@ -111,14 +92,13 @@ MODELS: dict[str, Callable[[], Architecture]] = {
     "llama-3.1-70b": lambda: llama(80, 8192, 64, 28672),
     "llama-3.1-405b": lambda: llama(126, 16384, 128, 53248),
     "deepseek-r1": deepseek_r1,
-    "gpt-oss-20b": gpt_oss_20b,
 }
 
 
 @functools.cache
 def model(name: str, quant: str, file_gib: float | None = None) -> tuple[Architecture, Weights]:
     """A model and its weights, each tensor scaled where the file has another size."""
-    architecture = MODELS[name]()
+    architecture = MODELS[name]() if name in MODELS else shipped(name)
     weights = gguf_weights(architecture, quant)
     if file_gib is None:
         return architecture, weights
