@@ -8,9 +8,21 @@ from __future__ import annotations
 import functools
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
+from planner.errors import UnsupportedArchitecture
+from planner.model.recurrent import Recurrent
 from planner.values import Value
+
+
+class Indexer(Value):
+    """A small attention of its own that picks the tokens the layer looks at."""
+
+    heads: int
+    head_dim: int
+    on_latent: bool = True
+    """Queries come from the query latent, with one weight per head (DeepSeek V3.2); if not, from
+    the hidden state, with norms on queries and keys (MiniMax M3)."""
 
 
 class Grouped(Value):
@@ -26,9 +38,20 @@ class Grouped(Value):
     """Bias on the Q, K and V projections."""
     output_bias: bool = False
     qk_norm: bool = False
-    """RMS norm on Q and K per head."""
+    """RMS norm on Q and K."""
+    qk_norm_spans_heads: bool = False
+    """Whether that norm has weights for all heads together (OLMo 2), not for one head."""
     sinks: bool = False
     """One learned attention sink per head (gpt-oss)."""
+    value_dim: int | None = None
+    """Dimension of a V head where it is not that of a K head (MiMo V2)."""
+    shared_kv: bool = False
+    """V is K: there is no V projection (full layers of Gemma 4)."""
+    head_gate: bool = False
+    """A gate per head from the hidden state (Step 3.5)."""
+    output_gate: bool = False
+    """A gate per channel of every head from the hidden state (Qwen3-Next)."""
+    indexer: Indexer | None = None
 
 
 class Latent(Value):
@@ -46,13 +69,21 @@ class Latent(Value):
     """qk_rope_head_dim"""
     value_dim: int
     """v_head_dim"""
+    indexer: Indexer | None = None
+    """None also where a layer reuses the choice of an earlier one (GLM 5.2)."""
+    output_gate: bool = False
+    """A gate per channel of every head from the hidden state (Kimi K3)."""
 
 
 class Dense(Value):
-    """A gated feed-forward network: gate, up, down."""
+    """A feed-forward network: gate, up, down."""
 
     kind: Literal["dense"] = "dense"
     intermediate: int
+    gated: bool = True
+    """Whether it has a gate beside the up-projection."""
+    bias: bool = False
+    """Bias on each of its matrices."""
 
 
 class MixtureOfExperts(Value):
@@ -66,25 +97,93 @@ class MixtureOfExperts(Value):
     """Of one routed expert."""
     shared_intermediate: int = 0
     """Of all shared experts together; 0 is none."""
+    gated: bool = True
+    """Whether experts have a gate beside the up-projection."""
+    latent: int | None = None
+    """Width of the latent that routed experts work on, projected from and to the hidden state."""
+    latent_norm: bool = False
+    by_token: bool = False
+    """Whether a table names the experts of each token of the vocabulary (DeepSeek V4)."""
     router_bias: bool = False
     """A bias on the router's own projection (gpt-oss)."""
     score_bias: bool = False
     """A selection bias per expert (e_score_correction_bias)."""
     expert_bias: bool = False
     """Biases on the expert matrices (gpt-oss)."""
+    shared_gate: bool = False
+    """A one-row gate on the shared experts (Qwen2-MoE)."""
+    dense_intermediate: int = 0
+    """Of a dense network run beside the experts on every token; 0 is none (Gemma 4, LongCat)."""
+    idle_experts: int = 0
+    """Experts that pass their input through: router rows without weights (LongCat)."""
+    router_scales: bool = False
+    """A scale per input channel and per expert in the router (Gemma 4)."""
+
+
+class Compressed(Value):
+    """Multi-query attention over a window and over compressed groups of tokens (DeepSeek V4).
+
+    K is V, and the output projection is of low rank and in groups.
+    """
+
+    kind: Literal["compressed"] = "compressed"
+    heads: int
+    head_dim: int
+    query_rank: int
+    output_groups: int
+    output_rank: int
+    window: int | None
+    ratio: int = 0
+    """Tokens in a compressed group; 0 is none of them."""
+    overlaps: bool = False
+    """Whether a group also looks at the tokens of the one before."""
+    indexer: Indexer | None = None
+    """Picks groups; it compresses keys of its own."""
 
 
 Attention = Annotated[Grouped | Latent, Field(discriminator="kind")]
+Mixer = Annotated[Grouped | Latent | Compressed | Recurrent, Field(discriminator="kind")]
 FeedForward = Annotated[Dense | MixtureOfExperts, Field(discriminator="kind")]
 
 
 class Layer(Value):
     """One transformer block."""
 
-    attention: Attention
-    feed_forward: FeedForward
+    mixer: Mixer | None = Field(validation_alias=AliasChoices("attention", "mixer"))
+    """What mixes tokens: attention, or a recurrence; None is a block without."""
+    network: FeedForward | None = Field(validation_alias=AliasChoices("feed_forward", "network"))
+    """None is a block without."""
     mtp: bool = False
     """A multi-token-prediction block: after the layers proper, not run in plain decoding."""
+
+    @property
+    def attention(self) -> Attention:
+        """The attention of a block that has one.
+
+        Raises:
+            UnsupportedArchitecture: it has none; such networks can be counted only.
+        """
+        if isinstance(self.mixer, Grouped | Latent):
+            return self.mixer
+        kind = self.mixer.kind if self.mixer else "none"
+        raise UnsupportedArchitecture(
+            f"no rules for memory and speed of blocks with mixer '{kind}'",
+            hint="blocks of grouped or latent attention are known",
+        )
+
+    @property
+    def feed_forward(self) -> FeedForward:
+        """The feed-forward network of a block that has one.
+
+        Raises:
+            UnsupportedArchitecture: it has none; such networks can be counted only.
+        """
+        if self.network is not None:
+            return self.network
+        raise UnsupportedArchitecture(
+            "no rules for memory and speed of blocks without a feed-forward network",
+            hint="blocks of attention and a feed-forward network are known",
+        )
 
 
 class Architecture(Value):
@@ -103,9 +202,29 @@ class Architecture(Value):
     unconverted_mtp: tuple[Layer, ...] = ()
     """MTP blocks of the checkpoint that GGUF converters leave out (DeepSeek V3)."""
     mtp_own_embedding: bool = False
-    """Whether MTP blocks carry their own embedding and output head."""
+    """Whether MTP blocks carry their own embedding."""
+    mtp_own_head: bool = False
+    """Whether MTP blocks carry their own output projection."""
+    mtp_norms: int = 3
+    """Norms of an MTP block beside those of a block: of embedding, hidden state and result."""
     post_norms: bool = False
     """Extra norms after attention and feed-forward (gemma)."""
+    parallel: bool = False
+    """Attention and feed-forward side by side behind one norm (Command R)."""
+    expert_norms: int = 0
+    """Extra norms of a block with experts beside a dense network (Gemma 4)."""
+    norm_bias: bool = False
+    """Norms have a bias beside their weights (StarCoder 2)."""
+    output_bias: bool = False
+    """A bias on the output projection (Phi-3.5-MoE)."""
+    layer_scale: bool = False
+    """One learned factor per block (Gemma 4)."""
+    residual_streams: int = 1
+    """Hidden states carried side by side and mixed by learned weights (DeepSeek V4)."""
+    residual_attention: bool = False
+    """A weighing of earlier residuals before each part of a block and the output (Kimi K3)."""
+    assumptions: tuple[str, ...] = ()
+    """What the config does not say and was taken for granted, a sentence each."""
 
     @functools.cached_property
     def depth(self) -> int:

@@ -2,29 +2,26 @@
 
 Model layer. Mechanisms are told by the fields that set them (`kv_lora_rank` means latent
 attention); `model_type` decides only what no field says: the names engines use, and the traits of
-the reference code in `FAMILIES`. Fields of a mechanism we have no rules for are refused by name.
+`planner.model.families`. Fields of a mechanism we have no rules for are refused by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
 
 from planner.errors import UnsupportedArchitecture, near_names
-from planner.model.architecture import (
-    Architecture,
-    Attention,
-    Dense,
-    FeedForward,
-    Grouped,
-    Latent,
-    Layer,
-    MixtureOfExperts,
+from planner.model.architecture import Architecture, Dense, Layer
+from planner.model.config_fields import Config, Fields
+from planner.model.config_ignored import sets_no_weights
+from planner.model.config_mechanisms import attention, mixer, windows
+from planner.model.config_networks import feed_forward, has_experts
+from planner.model.config_recurrent import (
+    recurrent,
+    recurrent_layers,
+    searched_block,
+    single_part_blocks,
 )
-
-Config = Mapping[str, Any]
+from planner.model.families import FAMILIES, Family
 
 OWN_MTP_EMBEDDING = "_mtp_own_embedding"
 """Key of ours in a model row's config: whether MTP blocks store an embedding and an output head.
@@ -32,310 +29,173 @@ OWN_MTP_EMBEDDING = "_mtp_own_embedding"
 No published field says it, and checkpoints of one config differ (GLM-4.5 has them, GLM-4.6 not).
 """
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
-    """What no field of a config says about networks of one `model_type`."""
-
-    gguf_name: str
-    """`general.architecture` of its GGUF files."""
-    attention_bias: bool = False
-    """Bias on Q, K and V where `attention_bias` is not given."""
-    output_bias: bool = False
-    """Whether a bias on Q, K and V comes with one on the output projection."""
-    qk_norm: bool = False
-    """Norm on Q and K where `use_qk_norm` is not given."""
-    sinks: bool = False
-    tied: bool = False
-    """Tied output where `tie_word_embeddings` is not given."""
-    post_norms: bool = False
-    full_attention_every: int | None = None
-    """Where `layer_types` is not given, every so-manieth layer looks at all tokens, the others
-    at the window; None is no window unless the config lists them."""
-    router_bias: bool = False
-    expert_bias: bool = False
-    score_bias: bool = False
-    """Selection bias per expert where `topk_method` does not say."""
-    gguf_has_mtp: bool = False
-    """Whether the GGUF converter keeps MTP blocks."""
-    mtp_own_embedding: bool = False
-
-
-_LLAMA = Family(gguf_name="llama", output_bias=True)
-_DEEPSEEK = Family(gguf_name="deepseek2", mtp_own_embedding=True)
-
-FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {
-        "llama": _LLAMA,
-        "mistral": Family(gguf_name="llama"),
-        "mixtral": Family(gguf_name="llama"),
-        "deepseek_v2": _DEEPSEEK,
-        "deepseek_v3": _DEEPSEEK,
-        "kimi_k2": _DEEPSEEK,
-        "qwen3": Family(gguf_name="qwen3", output_bias=True, qk_norm=True),
-        "qwen3_moe": Family(gguf_name="qwen3moe", output_bias=True, qk_norm=True),
-        "glm4_moe": Family(
-            gguf_name="glm4moe",
-            attention_bias=True,
-            score_bias=True,
-            gguf_has_mtp=True,
-            mtp_own_embedding=True,
-        ),
-        "gpt_oss": Family(
-            gguf_name="gpt-oss",
-            attention_bias=True,
-            output_bias=True,
-            sinks=True,
-            full_attention_every=2,
-            router_bias=True,
-            expert_bias=True,
-        ),
-        "gemma3_text": Family(
-            gguf_name="gemma3",
-            qk_norm=True,
-            tied=True,
-            post_norms=True,
-            full_attention_every=6,
-        ),
-    }
-)
-"""`model_type` to its family. Sources: the reference modules of Hugging Face transformers 5.24
-for traits, the converters of llama.cpp b11434 (conversion/) for names and MTP blocks."""
-
 _NESTED = ("text_config", "llm_config")
 """Where models with a vision tower keep the text network."""
 
+_MOST_BLOCKS = 10_000
+"""More blocks than this are an error in the file."""
+
+_MTP_COUNT = ("num_nextn_predict_layers", "mtp_num_hidden_layers")
+
 _UNKNOWN_MECHANISMS = (
-    "attention_chunk_size",
-    "attention_k_eq_v",
-    "attn_layer_period",
-    "attn_type_list",
-    "block_configs",
-    "compress_ratios",
-    "enable_moe_block",
-    "full_attention_interval",
-    "hc_mult",
-    "hybrid_layer_pattern",
-    "hybrid_override_pattern",
-    "index_n_heads",
+    "hidden_size_per_layer_input",
     "kv_share_layers",
-    "layers_block_type",
-    "linear_attn_config",
-    "linear_num_key_heads",
-    "mamba_d_state",
-    "moe_latent_size",
     "num_kv_shared_layers",
-    "ssm_state_size",
-    "swa_num_attention_heads",
+    "use_double_wide_mlp",
 )
-"""Fields that set a mechanism (linear and indexed attention, state spaces, shared caches, latent
-experts, layers of unlike shape) this reader has no rules for."""
-
-
-class _Reader:
-    """Typed look-ups in one config, with errors that name the field."""
-
-    __slots__ = ("_config",)
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-
-    def __contains__(self, field: str) -> bool:
-        return self._config.get(field) is not None
-
-    def count(self, *fields: str, default: int | None = None) -> int:
-        """The first given field, a positive whole number; `default` where none is given."""
-        for field in fields:
-            value = self._config.get(field)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UnsupportedArchitecture(
-                    f"config field '{field}' is {value!r}, not a positive whole number",
-                    hint="take the config.json the publisher ships",
-                )
-            return value
-        if default is None:
-            raise UnsupportedArchitecture(
-                "config has no " + " or ".join(f"'{field}'" for field in fields),
-                hint="take the whole config.json the publisher ships",
-            )
-        return default
-
-    def optional(self, *fields: str) -> int | None:
-        """As `count`, None where no field is given or its value is 0."""
-        given = [field for field in fields if self._config.get(field) not in (None, 0)]
-        return self.count(given[0]) if given else None
-
-    def flag(self, field: str, *, default: bool) -> bool:
-        """A yes or no."""
-        value = self._config.get(field)
-        return default if value is None else bool(value)
-
-    def text(self, field: str) -> str:
-        """A word; empty where not given."""
-        return str(self._config.get(field) or "")
-
-    def items(self, field: str) -> tuple[Any, ...]:
-        """A list; empty where not given."""
-        return tuple(self._config.get(field) or ())
+"""Fields that set a mechanism (shared caches, embeddings per layer) there are no rules for."""
 
 
 def architecture_from_config(config: Config) -> Architecture:
     """The text network a config.json describes.
 
+    A `model_type` not in `FAMILIES` is read by its fields alone if all of them are understood;
+    what was taken for granted is in `Architecture.assumptions`.
+
     Raises:
-        UnsupportedArchitecture: a `model_type` or a mechanism without rules, or a field that is
-            missing or no number; the message names it.
+        UnsupportedArchitecture: a mechanism without rules, or a field that is missing or no
+            number, or not understood; the message names it.
     """
-    text: Config = next((config[key] for key in _NESTED if config.get(key)), config)
-    family = _family(str(text.get("model_type") or config.get("model_type") or ""))
-    _refuse_unknown(text)
-    read = _Reader(text)
-    depth, extra = read.count("num_hidden_layers"), read.optional("num_nextn_predict_layers") or 0
-    windows = _windows(read, family, depth)
-    known: dict[tuple[int | None, bool, bool], Layer] = {}
-
-    def layer(window: int | None, *, experts: bool, mtp: bool = False) -> Layer:
-        key = (window, experts, mtp)
-        if key not in known:
-            known[key] = Layer(
-                attention=_attention(read, family, window),
-                feed_forward=_feed_forward(read, family, experts=experts),
-                mtp=mtp,
-            )
-        return known[key]
-
-    layers = tuple(layer(windows[i], experts=_has_experts(read, i)) for i in range(depth))
-    mtp = (layer(None, experts=_has_experts(read, depth), mtp=True),) * extra
-    own = family.mtp_own_embedding
+    nested = (config.get(key) for key in _NESTED)
+    text: Config = next((part for part in nested if part and isinstance(part, Mapping)), config)
+    model_type = str(text.get("model_type") or config.get("model_type") or "")
+    known = FAMILIES.get(model_type)
+    _refuse_unknown(text, model_type)
+    family = known or Family(gguf_name="unknown")
+    read = Fields({**family.defaults, **text})
+    blocks, mtp = _layers(read, family)
+    own = bool(mtp) and read.flag(OWN_MTP_EMBEDDING, default=family.mtp_own_embedding)
+    own_head = bool(mtp) and read.flag(OWN_MTP_EMBEDDING, default=family.mtp_own_head)
     return Architecture(
         gguf_name=family.gguf_name,
         hidden=read.count("hidden_size"),
         vocabulary=read.count("vocab_size"),
         context_length=read.count("max_position_embeddings"),
         tied=_tied(config, read, family),
-        layers=layers + (mtp if family.gguf_has_mtp else ()),
+        layers=blocks + (mtp if family.gguf_has_mtp else ()),
         unconverted_mtp=() if family.gguf_has_mtp else mtp,
-        mtp_own_embedding=bool(mtp) and read.flag(OWN_MTP_EMBEDDING, default=own),
+        mtp_own_embedding=own,
+        mtp_own_head=own_head,
+        mtp_norms=family.mtp_norms,
         post_norms=family.post_norms,
+        parallel=family.parallel,
+        expert_norms=3 if read.flag("enable_moe_block", default=False) else 0,
+        norm_bias=family.norm_bias,
+        output_bias=read.flag("lm_head_bias", default=False),
+        layer_scale=family.layer_scale,
+        residual_streams=read.count("hc_mult", default=1),
+        residual_attention="attn_res_block_size" in read,
+        assumptions=() if known else _assumptions(read, model_type),
     )
 
 
-def _family(model_type: str) -> Family:
-    family = FAMILIES.get(model_type)
-    if family is None:
-        near = near_names(model_type, FAMILIES, count=1) or ["llama"]
+def _layers(read: Fields, family: Family) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
+    """The blocks proper and the MTP blocks."""
+    parts = single_part_blocks(read)
+    depth = len(parts) or read.count("num_hidden_layers", "num_layers", "n_layer")
+    if depth > _MOST_BLOCKS:
         raise UnsupportedArchitecture(
-            f"no rules for model_type '{model_type}'",
-            hint=f"nearest known family: '{near[0]}'; known: " + ", ".join(FAMILIES),
+            f"config has {depth} layers", hint=f"networks of up to {_MOST_BLOCKS} are read"
         )
-    return family
+    looks = windows(read, family, depth)
+    if parts:
+        blocks = [_single_part(read, family, kind, looks[i]) for i, kind in enumerate(parts)]
+    elif "block_configs" in read:
+        blocks = [
+            _searched(read, family, block) for block in read.per_layer("block_configs", depth)
+        ]
+    else:
+        blocks = _whole_blocks(read, family, looks)
+    known: dict[Layer, Layer] = {}
+    shared = tuple(known.setdefault(block, block) for block in blocks)
+    given = next((field for field in _MTP_COUNT if field in read), None)
+    count = family.mtp_blocks if given is None else read.optional(given) or 0
+    if not count:
+        return shared, ()
+    if count > _MOST_BLOCKS:
+        raise UnsupportedArchitecture(
+            f"config has {count} MTP blocks", hint=f"up to {_MOST_BLOCKS} are read"
+        )
+    sliding = next((w for w in looks if w is not None), None) if family.mtp_sliding else None
+    experts = not family.mtp_dense and has_experts(read, family, depth)
+    mtp = Layer(
+        mixer=mixer(read, family, sliding, None),
+        network=feed_forward(read, family, experts=experts),
+        mtp=True,
+    )
+    return shared, (mtp,) * count
 
 
-def _refuse_unknown(config: Config) -> None:
+def _whole_blocks(read: Fields, family: Family, looks: tuple[int | None, ...]) -> list[Layer]:
+    """Blocks of a mixer and a feed-forward network each."""
+    blocks: list[Layer] = []
+    by_table = read.optional("num_hash_layers") or 0
+    for index, state in enumerate(recurrent_layers(read, len(looks))):
+        mixed = recurrent(read) if state else mixer(read, family, looks[index], index)
+        experts = has_experts(read, family, index)
+        kinds = (experts, False) if family.two_in_one else (experts,)
+        table = index < by_table
+        networks = (feed_forward(read, family, experts=kind, by_token=table) for kind in kinds)
+        blocks += [Layer(mixer=mixed, network=network) for network in networks]
+    return blocks
+
+
+def _single_part(read: Fields, family: Family, kind: str, window: int | None) -> Layer:
+    match kind:
+        case "mamba":
+            return Layer(mixer=recurrent(read), network=None)
+        case "attention":
+            return Layer(mixer=attention(read, family, window, None), network=None)
+        case "moe" | "mlp":
+            return Layer(mixer=None, network=feed_forward(read, family, experts=kind == "moe"))
+        case _:
+            raise UnsupportedArchitecture(
+                f"config field 'layers_block_type' has '{kind}'",
+                hint="'mamba', 'attention', 'moe' and 'mlp' are known",
+            )
+
+
+def _searched(read: Fields, family: Family, block: object) -> Layer:
+    """A block of a network found by search, each with its own shape."""
+    heads, hidden = read.count("num_attention_heads"), read.count("hidden_size")
+    kv_heads, width = searched_block(block, hidden, heads)
+    look = None
+    if kv_heads is not None:
+        look = attention(read, family, None, None).model_copy(update={"kv_heads": kv_heads})
+    return Layer(mixer=look, network=None if width is None else Dense(intermediate=width))
+
+
+def _refuse_unknown(config: Config, model_type: str) -> None:
     found = [field for field in _UNKNOWN_MECHANISMS if config.get(field)]
     if found:
         raise UnsupportedArchitecture(
             "config fields without rules: " + ", ".join(f"'{field}'" for field in found),
-            hint="networks of grouped or latent attention, dense or with experts, are known",
+            hint=f"nearest known family: '{_nearest(model_type)}'; networks of grouped or latent"
+            " attention, dense or with experts, are known",
         )
 
 
-def _tied(config: Config, read: _Reader, family: Family) -> bool:
-    """The text network's own field, else the outer one, else the family's habit."""
-    outer = _Reader(config).flag("tie_word_embeddings", default=family.tied)
-    return read.flag("tie_word_embeddings", default=outer)
-
-
-def _windows(read: _Reader, family: Family, depth: int) -> tuple[int | None, ...]:
-    """The sliding window of each layer; None where it looks at all tokens."""
-    window = read.optional("sliding_window")
-    if window is None or not read.flag("use_sliding_window", default=True):
-        return (None,) * depth
-    kinds = read.items("layer_types")
-    if kinds:
-        return tuple(_window_of_kind(kind, window) for kind in _first(kinds, depth))
-    every = read.optional("sliding_window_pattern") or family.full_attention_every
-    if every is None:
-        return (window,) * depth
-    return tuple(None if (i + 1) % every == 0 else window for i in range(depth))
-
-
-def _first(kinds: tuple[Any, ...], depth: int) -> tuple[Any, ...]:
-    if len(kinds) < depth:
+def _assumptions(read: Fields, model_type: str) -> tuple[str, ...]:
+    """What reading an unknown `model_type` by its fields takes for granted."""
+    strange = [field for field in read.left_over() if not sets_no_weights(field)]
+    if strange:
         raise UnsupportedArchitecture(
-            f"config field 'layer_types' has {len(kinds)} entries for {depth} layers",
-            hint="take the config.json the publisher ships",
+            f"no rules for model_type '{model_type}', and config fields not understood: "
+            + ", ".join(f"'{field}'" for field in strange),
+            hint=f"nearest known family: '{_nearest(model_type)}'; known: " + ", ".join(FAMILIES),
         )
-    return kinds[:depth]
-
-
-def _window_of_kind(kind: Any, window: int) -> int | None:
-    match kind:
-        case "sliding_attention":
-            return window
-        case "full_attention":
-            return None
-        case _:
-            raise UnsupportedArchitecture(
-                f"config field 'layer_types' has '{kind}'",
-                hint="'full_attention' and 'sliding_attention' are known",
-            )
-
-
-def _attention(read: _Reader, family: Family, window: int | None) -> Attention:
-    heads = read.count("num_attention_heads")
-    if "kv_lora_rank" in read:
-        return Latent(
-            heads=heads,
-            query_rank=read.optional("q_lora_rank"),
-            kv_rank=read.count("kv_lora_rank"),
-            nope_dim=read.count("qk_nope_head_dim"),
-            rope_dim=read.count("qk_rope_head_dim"),
-            value_dim=read.count("v_head_dim"),
-        )
-    bias = read.flag("attention_bias", default=family.attention_bias)
-    return Grouped(
-        heads=heads,
-        kv_heads=read.count("num_key_value_heads", default=heads),
-        head_dim=read.optional("head_dim") or read.count("hidden_size") // heads,
-        window=window,
-        bias=bias,
-        output_bias=bias and family.output_bias,
-        qk_norm=read.flag("use_qk_norm", default=family.qk_norm),
-        sinks=family.sinks,
+    return (
+        f"model_type '{model_type}' is not known: read by its fields alone, as two norms per"
+        " block, gated feed-forward networks, and no tied output, biases or norms on Q and K"
+        f" that no field names (nearest known family: '{_nearest(model_type)}')",
     )
 
 
-def _expert_count(read: _Reader) -> int | None:
-    return read.optional("n_routed_experts", "num_experts", "num_local_experts")
+def _nearest(model_type: str) -> str:
+    return (near_names(model_type, FAMILIES, count=1) or ["llama"])[0]
 
 
-def _has_experts(read: _Reader, layer: int) -> bool:
-    """Whether layer number `layer` has routed experts."""
-    if _expert_count(read) is None or layer in read.items("mlp_only_layers"):
-        return False
-    if layer < (read.optional("first_k_dense_replace") or 0):
-        return False
-    if "decoder_sparse_step" in read:
-        return (layer + 1) % read.count("decoder_sparse_step") == 0
-    return layer % read.count("moe_layer_freq", default=1) == 0
-
-
-def _feed_forward(read: _Reader, family: Family, *, experts: bool) -> FeedForward:
-    if not experts:
-        return Dense(intermediate=read.count("intermediate_size"))
-    count = _expert_count(read)
-    assert count is not None
-    width = read.count("moe_intermediate_size", "intermediate_size")
-    scored = read.text("topk_method") == "noaux_tc" if "topk_method" in read else family.score_bias
-    return MixtureOfExperts(
-        experts=count,
-        used=read.count("num_experts_per_tok", "experts_per_token"),
-        intermediate=width,
-        shared_intermediate=(read.optional("n_shared_experts") or 0) * width,
-        router_bias=family.router_bias,
-        score_bias=scored,
-        expert_bias=family.expert_bias,
-    )
+def _tied(config: Config, read: Fields, family: Family) -> bool:
+    """The text network's own field, else the outer one, else the family's habit."""
+    outer = Fields(config).flag("tie_word_embeddings", default=family.tied)
+    return read.flag("tie_word_embeddings", default=outer)

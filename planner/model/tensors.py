@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import assert_never
 
+from planner.errors import UnsupportedArchitecture
 from planner.model.architecture import (
     Architecture,
     Dense,
@@ -20,22 +21,29 @@ from planner.model.architecture import (
     Layer,
     MixtureOfExperts,
 )
+from planner.model.components import Component
+from planner.model.parameters import (
+    active_parameters,
+    by_component,
+    mtp_parameters,
+    parameters,
+)
 
-Component = Literal[
-    "embedding",
-    "output",
-    "norm",
-    "attention",
-    "dense",
-    "router",
-    "experts",
-    "shared_experts",
-    "mtp",
+__all__ = [
+    "Component",
+    "Shape",
+    "Tensor",
+    "active_parameters",
+    "gguf_tensors",
+    "mtp_parameters",
+    "parameters",
 ]
-"""What a tensor belongs to; everything in an MTP block is `mtp`."""
 
 Shape = tuple[int, ...]
 _Row = tuple[str, Shape, Component]
+
+GGUF_NAMES = ("llama", "deepseek2", "qwen3", "qwen3moe", "glm4moe", "gpt-oss", "gemma3")
+"""GGUF architectures whose tensors we list."""
 
 _POST_ATTENTION_NORM_ONLY = ("gpt-oss", "glm4moe")
 """GGUF architectures that call the norm before the feed-forward `post_attention_norm`."""
@@ -64,7 +72,17 @@ def gguf_tensors(architecture: Architecture) -> tuple[Tensor, ...]:
 
     Those outside blocks, then block by block; by name within each (weight_name_comparer of
     llama.cpp b11434, src/llama-model-loader.h).
+
+    Raises:
+        UnsupportedArchitecture: no list for this GGUF architecture, or the network has weights
+            that the list does not.
     """
+    name = architecture.gguf_name
+    if name not in GGUF_NAMES:
+        raise UnsupportedArchitecture(
+            f"no list of the tensors in a GGUF file of architecture '{name}'",
+            hint="known: " + ", ".join(GGUF_NAMES),
+        )
     hidden, vocabulary = architecture.hidden, architecture.vocabulary
     tensors: list[Tensor] = []
     if not architecture.tied:
@@ -77,44 +95,13 @@ def gguf_tensors(architecture: Architecture) -> tuple[Tensor, ...]:
         if found is None:
             found = rows[id(layer)] = _block_rows(architecture, layer)
         prefix = f"blk.{block}."
-        tensors += [Tensor(prefix + name, shape, block, part) for name, shape, part in found]
+        tensors += [Tensor(prefix + row, shape, block, part) for row, shape, part in found]
+    if sum(tensor.elements for tensor in tensors) != sum(by_component(architecture).values()):
+        raise UnsupportedArchitecture(
+            f"this network has weights that GGUF files of architecture '{name}' do not",
+            hint="its parameters can be counted, its GGUF file cannot be sized",
+        )
     return tuple(tensors)
-
-
-def parameters(architecture: Architecture) -> int:
-    """Weights of the text network, embedding and output included, MTP blocks not."""
-    return sum(t.elements for t in gguf_tensors(architecture) if t.component != "mtp")
-
-
-def mtp_parameters(architecture: Architecture) -> int:
-    """Weights of all MTP blocks, also of those that GGUF converters leave out."""
-    held = sum(t.elements for t in gguf_tensors(architecture) if t.component == "mtp")
-    left_out = sum(
-        math.prod(shape)
-        for layer in architecture.unconverted_mtp
-        for _, shape, _ in _block_rows(architecture, layer)
-    )
-    return held + left_out
-
-
-def active_parameters(architecture: Architecture, *, embedding: bool = True) -> int:
-    """Weights one token touches, MTP blocks not included.
-
-    Everything but the routed experts, and of those the share `used / experts`. The whole token
-    embedding is counted, so that a dense network's total and active parameters are equal;
-    `embedding=False` leaves it out, which is how several publishers count (gpt-oss: 5.1 B).
-    """
-    active = 0
-    for tensor in gguf_tensors(architecture):
-        if tensor.component == "mtp" or (tensor.component == "embedding" and not embedding):
-            continue
-        if tensor.component == "experts" and tensor.block is not None:
-            network = architecture.layers[tensor.block].feed_forward
-            assert isinstance(network, MixtureOfExperts)
-            active += tensor.elements // network.experts * network.used
-        else:
-            active += tensor.elements
-    return active
 
 
 def _block_rows(architecture: Architecture, layer: Layer) -> tuple[_Row, ...]:
@@ -248,8 +235,7 @@ def _mtp(architecture: Architecture) -> list[_Row]:
         ("nextn.shared_head_norm.weight", (hidden,), "mtp"),
     ]
     if architecture.mtp_own_embedding:
-        rows += [
-            ("nextn.embed_tokens.weight", (hidden, vocabulary), "mtp"),
-            ("nextn.shared_head_head.weight", (hidden, vocabulary), "mtp"),
-        ]
+        rows.append(("nextn.embed_tokens.weight", (hidden, vocabulary), "mtp"))
+    if architecture.mtp_own_head:
+        rows.append(("nextn.shared_head_head.weight", (hidden, vocabulary), "mtp"))
     return rows

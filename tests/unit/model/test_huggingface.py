@@ -181,7 +181,7 @@ def test_a_field_that_is_no_count_is_named(value: object) -> None:
 
 @pytest.mark.parametrize(
     "field",
-    ["index_n_heads", "linear_attn_config", "hybrid_override_pattern", "moe_latent_size"],
+    ["hidden_size_per_layer_input", "num_kv_shared_layers", "mamba_d_state", "linear_attn_config"],
 )
 def test_an_unknown_mechanism_is_refused_by_its_field(field: str) -> None:
     with pytest.raises(UnsupportedArchitecture, match=f"fields without rules: '{field}'"):
@@ -199,16 +199,28 @@ def test_too_few_layer_types_are_refused() -> None:
         architecture_from_config({**GPT_OSS, "layer_types": ["full_attention"]})
 
 
-def test_an_unknown_type_names_the_nearest_family() -> None:
-    with pytest.raises(
-        UnsupportedArchitecture, match="no rules for model_type 'glm5_moe'"
-    ) as error:
-        architecture_from_config({**LLAMA, "model_type": "glm5_moe"})
-    assert "'glm4_moe'" in error.value.hint
+def test_an_unknown_type_of_known_fields_is_read_with_an_assumption() -> None:
+    network = architecture_from_config({**LLAMA, "model_type": "llama9", "rope_theta": 1e6})
+    known = architecture_from_config(LLAMA)
+    assert network.layers == known.layers
+    assert network.gguf_name == "unknown"
+    assert known.assumptions == ()
+    assert network.assumptions[0].startswith("model_type 'llama9' is not known")
+    assert "nearest known family: 'llama'" in network.assumptions[0]
+
+
+def test_an_unknown_type_with_strange_fields_names_them_and_the_nearest_family() -> None:
+    config = {**LLAMA, "model_type": "glm5_moe", "engram_table_size": 9, "dropout": 0.1}
+    with pytest.raises(UnsupportedArchitecture) as error:
+        architecture_from_config(config)
+    assert str(error.value).endswith("config fields not understood: 'engram_table_size'")
+    assert "nearest known family: 'glm4_moe'" in error.value.hint
 
 
 @pytest.mark.parametrize("model_type", list(FAMILIES))
 def test_every_family_reads_a_plain_config(model_type: str) -> None:
     network = architecture_from_config({**LLAMA, "model_type": model_type})
-    assert network.gguf_name == FAMILIES[model_type].gguf_name
-    assert network.depth == 4
+    family = FAMILIES[model_type]
+    assert network.gguf_name == family.gguf_name
+    assert network.depth == (8 if family.two_in_one else 4)
+    assert network.assumptions == ()

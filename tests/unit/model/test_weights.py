@@ -68,7 +68,7 @@ def test_the_engine_takes_a_network_for_a_70b_by_its_blocks(
 ) -> None:
     network = architecture("llama-3.1-70b")
     attention = Grouped(heads=64, kv_heads=kv_heads, head_dim=128)
-    layer = network.layers[0].model_copy(update={"attention": attention})
+    layer = network.layers[0].model_copy(update={"mixer": attention})
     changed = network.model_copy(update={"gguf_name": name, "layers": (layer,) * blocks})
     assert mix_facts(changed).is_70b is expected
 
