@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 from planner.catalog import prices
@@ -45,6 +46,11 @@ class Market:
 def rented(request: PlanRequest) -> bool:
     """Whether the request is about renting."""
     return request.budget_per_hour is not None
+
+
+def budget(request: PlanRequest) -> Decimal | None:
+    """Most that may be spent: USD, or USD per hour where the request is about renting."""
+    return request.budget_per_hour if rented(request) else request.budget
 
 
 def considered(request: PlanRequest, catalog: Catalog) -> Iterator[tuple[Node, Gpu]]:

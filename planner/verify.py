@@ -96,7 +96,7 @@ def check_body(
             network,
             body.solver,
             input_tokens=request.input_tokens,
-            budget=request.budget_per_hour if market.rented(request) else request.budget,
+            budget=market.budget(request),
             rented=market.rented(request),
         )
     except (PlannerError, ValueError) as error:
@@ -276,7 +276,7 @@ def _limits(
     if changes != len(set(order)) - 1:
         yield "the devices of a node are not neighbours"
     cost = body.cost.hourly_usd if market.rented(request) else body.cost.purchase_usd
-    budget = request.budget_per_hour if market.rented(request) else request.budget
+    budget = market.budget(request)
     if cost is None:
         yield "the cluster has no price"
     elif budget is not None and cost > float(budget) * (1 + _TOLERANCE):

@@ -178,25 +178,22 @@ def experts_held(subject: Subject, first: int, last: int) -> int | None:
 def hosts_of(subject: Subject, catalog: Catalog, split: Sequence[Assigned]) -> tuple[Host, ...]:
     """Memory of every machine outside its devices; the head holds embedding and graph inputs."""
     count, pipelined = running(subject, catalog, split)
-    hosts = []
-    for number, name in enumerate(machines_in(catalog, split)):
-        node = next(
-            catalog.node(d.node)
-            for d in split
-            if machine_of(catalog.node(d.node), d.number, d.index) == name
-        )
-        whole = node.host_memory
-        host = Host(
+    machines = {
+        machine_of(node, device.number, device.index): node
+        for node, device in ((catalog.node(device.node), device) for device in split)
+    }
+    head, *_ = machines
+    return tuple(
+        Host(
             node=name,
-            memory_bytes=None if whole is None else whole // node.machines,
+            memory_bytes=None if node.host_memory is None else node.host_memory // node.machines,
             unified=catalog.gpu(node.gpu).unified,
-            budget=_NO_MEMORY,
+            budget=head_budget(subject, devices=count, pipelined=pipelined)
+            if name == head
+            else _NO_MEMORY,
         )
-        if number == 0:
-            head = head_host(subject, name, devices=count, pipelined=pipelined)
-            host = host.model_copy(update={"budget": head.budget})
-        hosts.append(host)
-    return tuple(hosts)
+        for name, node in machines.items()
+    )
 
 
 def host_holds(subject: Subject, node: Node, gpu: Gpu) -> bool:
@@ -209,10 +206,10 @@ def host_holds(subject: Subject, node: Node, gpu: Gpu) -> bool:
     return sum(subject.memory.host(devices=2, pipelined=True)) <= node.host_memory // node.machines
 
 
-def head_host(subject: Subject, name: str, *, devices: int, pipelined: bool) -> Host:
-    """The machine llama-server runs on, of unknown memory: embedding and graph inputs."""
+def head_budget(subject: Subject, *, devices: int, pipelined: bool) -> MemoryBudget:
+    """What llama-server holds on the host of its machine: embedding and graph inputs, bytes."""
     memory = subject.memory.host(devices=devices, pipelined=pipelined)
-    budget = MemoryBudget(
+    return MemoryBudget(
         weights=memory.weights,
         kv_cache=memory.kv_cache,
         compute=memory.compute,
@@ -220,4 +217,8 @@ def head_host(subject: Subject, name: str, *, devices: int, pipelined: bool) -> 
         reserve=0,
         total=sum(memory),
     )
-    return Host(node=name, memory_bytes=None, unified=False, budget=budget)
+
+
+def least_headroom(devices: Sequence[Device]) -> int:
+    """Free bytes of the tightest device; devices without a capacity count as full."""
+    return min(device.headroom_bytes or 0 for device in devices)

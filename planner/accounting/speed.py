@@ -111,20 +111,15 @@ def floor_seconds(
 
     Hops between machines are a prior, so they count as best.
     """
-    used = [device for device in split if device.stop > device.first]
+    stages, joins = stages_of(catalog, split, network)
     total = 0.0
-    before: Assigned | None = None
-    for device in used:
-        node = catalog.node(device.node)
-        gpu = catalog.gpu(node.gpu)
+    for gpu, first, stop in stages:
         case = floor_case(subject, gpu)
         times = slot_seconds(subject, gpu, subject.depth)
-        total += sum(getattr(times[slot], case) for slot in range(device.first, device.stop))
-        if before is not None:
-            if (before.node, before.number) == (device.node, device.number):
-                hop = inner_hop(catalog, node)
-                total += hop.best if node.machines > 1 else getattr(hop, case)
-            elif network is not None:
-                total += roofline.network_hop(network).best
-        before = device
+        total += sum(getattr(times[slot], case) for slot in range(first, stop))
+    for (gpu, _, _), join in zip(stages[1:], joins, strict=True):
+        if join is None:
+            total += getattr(roofline.local_hop(), floor_case(subject, gpu))
+        else:
+            total += roofline.network_hop(join).best
     return total

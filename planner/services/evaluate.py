@@ -18,6 +18,7 @@ from planner.plan import (
     Cost,
     Device,
     Evaluation,
+    Host,
     Layout,
     MemoryBudget,
     Solver,
@@ -79,7 +80,7 @@ def evaluate(request: EvaluateRequest, catalog: Catalog) -> Evaluation:
     )
     if body.verdict == "fits":
         return evaluation
-    least = min(device.headroom_bytes or 0 for device in body.devices)
+    least = accounting.least_headroom(body.devices)
     return evaluation.model_copy(update={"remedies": remedies(rig, least)})
 
 
@@ -193,7 +194,14 @@ def _unnamed(request: EvaluateRequest, base: Subject) -> Body:
         layout=Layout(pipeline_parallel=used),
         verdict="fits",
         devices=tuple(devices),
-        hosts=(accounting.head_host(base, "host-1", devices=used, pipelined=pipelined),),
+        hosts=(
+            Host(
+                node="host-1",
+                memory_bytes=None,
+                unified=False,
+                budget=accounting.head_budget(base, devices=used, pipelined=pipelined),
+            ),
+        ),
         performance=(),
         prefill=(),
         solver=_NOT_SOLVED,

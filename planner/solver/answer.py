@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from planner import __version__, market
+from planner import __version__, accounting, market
 from planner.catalog.load import Catalog
 from planner.errors import RequestError
 from planner.model.tensors import active_parameters
@@ -173,7 +173,7 @@ def _body(session: Session, choice: Choice) -> Body:
     body = session.body(choice)
     if body.verdict != "tight":
         return body
-    tried = remedies(_rig(session, choice, body), _least(body))
+    tried = remedies(_rig(session, choice, body), accounting.least_headroom(body.devices))
     return body.model_copy(update={"remedies": tried})
 
 
@@ -199,11 +199,6 @@ def _rig(session: Session, choice: Choice, body: Body) -> Rig:
         nodes=[(session.catalog.node(name), 1) for name, _ in nodes],
         network=formulation.network(choice.candidate.joint),
     )
-
-
-def _least(body: Body) -> int:
-    """Free bytes of the tightest device."""
-    return min(device.headroom_bytes or 0 for device in body.devices)
 
 
 def _gpus(body: Body) -> Sequence[str]:

@@ -74,6 +74,7 @@ def formulate(
     """The problem of `request` in quantization `quant`, on the market seen as `view`."""
     view = view or Market()
     subject = subject_of_request(request, catalog, quant)
+    stock = {entry.node: entry.count for entry in request.stock}
     options: list[Option] = []
     kinds: dict[str, int] = {}
     rows: list[Kind] = []
@@ -90,7 +91,6 @@ def formulate(
             kinds[gpu.name] = len(rows)
             rows.append(kind_of(subject, gpu))
         price = _money(getattr(quote, view.level), ROUND_CEILING)
-        stock = {entry.node: entry.count for entry in request.stock}
         options.append(
             option_of(
                 catalog,
@@ -223,7 +223,7 @@ def joint_of(network: Network) -> Joint:
 
 
 def _limits(request: PlanRequest, subject: Subject) -> Limits:
-    budget = request.budget if request.budget is not None else request.budget_per_hour
+    budget = market.budget(request)
     return Limits(
         budget=None if budget is None else _money(budget, ROUND_FLOOR),
         floor=floor_limit(request.min_speed, subject.concurrency),

@@ -21,9 +21,8 @@ from planner.solver.constraints import (
     time_of,
     variables,
 )
-from planner.solver.problem import Goal, Pick, Picks, Problem
+from planner.solver.problem import SEED, Goal, Pick, Picks, Problem
 
-SEED = 1
 _LARGEST = 2**62 - 1
 """Largest value a variable of the solver can have."""
 _COARSE = 1000

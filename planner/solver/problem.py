@@ -19,6 +19,8 @@ Matrix = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 NEVER = 2**60
 """More bytes or nanoseconds than anything has; sums of a few stay within 64 bits."""
+SEED = 1
+"""Of every random choice of the constraint solver."""
 MONEY_UNIT = 10**6
 """Money units in one USD."""
 

@@ -13,11 +13,9 @@ from planner.plan import Body, Solver
 from planner.request import PlanRequest
 from planner.solver.formulate import Formulation, assigned, formulate
 from planner.solver.partition import place
-from planner.solver.problem import MONEY_UNIT, Goal
+from planner.solver.problem import MONEY_UNIT, SEED, Goal
 from planner.solver.search import Candidate, Clock, Found, Progress, minimise
 from planner.verify import check_body
-
-SEED = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +125,6 @@ class Session:
         placement = place(form.problem, candidate.picks, candidate.joint)
         assert placement is not None, "a candidate has a split"
         request = form.request
-        rented = market.rented(request)
         result = accounting.body(
             form.subject,
             self.catalog,
@@ -135,8 +132,8 @@ class Session:
             form.network(candidate.joint),
             self.proof(choice),
             input_tokens=request.input_tokens,
-            budget=request.budget_per_hour if rented else request.budget,
-            rented=rented,
+            budget=market.budget(request),
+            rented=market.rented(request),
         )
         wrong = check_body(request, form.subject, self.catalog, result)
         assert not wrong, f"the checker rejects the solver's plan: {wrong}"

@@ -6,7 +6,6 @@ reads, flattened without fields of the tower, or raise FileError or FactsError w
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import time
@@ -15,6 +14,7 @@ from typing import Any
 
 from planner.errors import FactsError, FileError
 from planner.model.config_file import NESTED, OUTER_FIELDS, flatten, parse_config
+from tests.fuzz.command_line import main
 from tests.fuzz.fuzz_safetensors import SLOWEST, changed, hinted
 
 INPUTS = 50_000
@@ -95,15 +95,5 @@ def fuzz(inputs: int, seed: int) -> Counter[str]:
     return ends
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=INPUTS)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    for end, count in sorted(fuzz(arguments.inputs, arguments.seed).items()):
-        print(f"{end}: {count:,}")
-
-
 if __name__ == "__main__":
-    main()
+    main(fuzz, __doc__, INPUTS)

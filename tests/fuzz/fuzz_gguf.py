@@ -7,7 +7,6 @@ FactsError with a hint; so must the weights and the architecture made of what wa
 
 from __future__ import annotations
 
-import argparse
 import random
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from tempfile import TemporaryDirectory
 from planner.errors import FactsError, FileError, PlannerError
 from planner.model.gguf import GgufFile, read_gguf
 from planner.quantization.gguf_types import tensor_bytes
+from tests.fuzz.command_line import main
 from tests.fuzz.gguf_bytes import (
     ARRAY,
     BOOL,
@@ -192,15 +192,5 @@ def fuzz(inputs: int, seed: int) -> Counter[str]:
     return ends
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=INPUTS)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    for end, count in sorted(fuzz(arguments.inputs, arguments.seed).items()):
-        print(f"{end}: {count:,}")
-
-
 if __name__ == "__main__":
-    main()
+    main(fuzz, __doc__, INPUTS)

@@ -6,7 +6,6 @@ the same the safetensors library reads, or raise FileError with a hint; anything
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import random
@@ -22,6 +21,7 @@ from planner.errors import FileError, PlannerError
 from planner.model.checkpoint import read_checkpoint
 from planner.model.checkpoint_index import INDEX, parse_index
 from planner.model.safetensors import DTYPE_BITS, StoredTensor, header_length, parse_header
+from tests.fuzz.command_line import main
 from tests.unit.model.checkpoint_files import SMALL, container, header
 
 INPUTS = 50_000
@@ -152,15 +152,5 @@ def fuzz(inputs: int, seed: int) -> Counter[str]:
     return ends
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=INPUTS)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    for end, count in sorted(fuzz(arguments.inputs, arguments.seed).items()):
-        print(f"{end}: {count:,}")
-
-
 if __name__ == "__main__":
-    main()
+    main(fuzz, __doc__, INPUTS)
