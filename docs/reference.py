@@ -20,6 +20,7 @@ from planner.cli.app import app
 from planner.cli.exits import Exit
 from planner.report.findings import CheckReport
 from planner.report.verification import Verification
+from planner.services.facts_values import Facts
 from planner.services.requirements_values import Requirements
 from planner.values import Value
 
@@ -28,7 +29,15 @@ _PLAIN = {"NoneType": "null", "str": "text", "int": "integer", "float": "number"
 _PLAIN |= {"Decimal": "decimal", "date": "date", "Any": "any"}
 PARTS = (schema.MemorySetting, schema.Part, schema.Repository)
 """Values inside catalog rows."""
-ANSWERS = (plan.Plan, plan.Infeasible, plan.Evaluation, Requirements, Verification, CheckReport)
+ANSWERS = (
+    plan.Plan,
+    plan.Infeasible,
+    plan.Evaluation,
+    Requirements,
+    Facts,
+    Verification,
+    CheckReport,
+)
 """What commands print with `--json`, in the order of the page."""
 
 
@@ -65,27 +74,33 @@ def _command(path: str, command: Any) -> str:
     return "\n\n".join(part for part in (*parts, _options(command)) if part)
 
 
-def _options(command: Any) -> str:
+def _options(command: Any, *, but: str = "") -> str:
+    """The options of a command, without those that stand in the table `but`."""
     options = [p for p in command.params if p.param_type_name == "option"]
     rows = [(f"`{_names(p)}`", _sentence(p.help), _default(p)) for p in options]
+    rows = [row for row in rows if f"| {row[0]} |" not in but]
     return table(("option", "meaning", "default"), rows) if rows else ""
 
 
 def look_ups() -> str:
-    """The commands that list a table or show one row; all take the same options."""
+    """The commands that list a table or show one row; all but `plan models` take the same."""
     group: Any = typer.main.get_command(app)
     found = {name: group.commands[name] for name in tables.SUMMARIES}
+    models = found["models"]
     (options,) = {
         _options(command)
         for listed in found.values()
         for command in (listed, *listed.commands.values())
+        if command is not models
     }
     shown = [(f"`plan {name}`", _sentence(command.help)) for name, command in found.items()]
-    return f"{table(('command', 'lists'), shown)}\n\n{options}"
+    filters = "`plan models` also takes filters; a model is listed that passes all of them:"
+    parts = (table(("command", "lists"), shown), options, filters, _options(models, but=options))
+    return "\n\n".join(parts)
 
 
 def _names(option: Any) -> str:
-    names = ", ".join(option.opts)
+    names = ", ".join((*option.opts, *option.secondary_opts))
     return names if option.is_flag else f"{names} {option.metavar}"
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from planner.catalog.load import Catalog
 from planner.catalog.schema import EngineBuild, ModelRow, Quantization
@@ -16,9 +18,16 @@ from planner.engines.llama_cpp.memory import Settings, SplitMemory
 from planner.engines.llama_cpp.settings import CELL_PADDING, padded
 from planner.errors import EngineError, RequestError
 from planner.model.architecture import Architecture
+from planner.model.checkpoint import Checkpoint, read_checkpoint
+from planner.model.config_file import flatten, read_config_json
+from planner.model.encoders import no_text, why_no_text
+from planner.model.gguf import GgufFile, read_gguf
 from planner.model.huggingface import architecture_from_config
+from planner.model.own_quantization import OWN
 from planner.model.weights import Weights, gguf_weights
 from planner.request import PlanRequest
+
+_BESIDE = "hf_quant_config.json"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,6 +58,16 @@ class Subject:
     def slots(self) -> int:
         """Blocks, MTP blocks and the output."""
         return self.memory.slots
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What was taken for granted about the model and its file, a sentence each."""
+        if not self.row.file or self.quantization.name == OWN:
+            return self.architecture.assumptions
+        rules = (
+            f"{self.quantization.name}: bytes by the rules of that mix, not the file's own tensors"
+        )
+        return (*self.architecture.assumptions, rules)
 
     def pipelined(self, devices: int, machines: int) -> bool:
         """Whether `devices` devices on `machines` machines run pipelined in this build."""
@@ -139,6 +158,8 @@ def _subject(catalog_key: _ByDigest, model: str, quant: str, shape: Shape) -> Su
         )
     build = catalog.engine_build(shape.build)
     architecture = _architecture(catalog, row.name)
+    if not architecture.decodes:
+        raise no_text(why_no_text(flatten(row.config)) or "it says so")
     settings = Settings(
         context=shape.pool,
         slots=shape.slots,
@@ -155,7 +176,7 @@ def _subject(catalog_key: _ByDigest, model: str, quant: str, shape: Shape) -> Su
     refused = rules.illegal(architecture, settings, devices=1)
     if refused:
         raise EngineError(f"llama.cpp {build.name}: {refused[0]}", hint="change that setting")
-    weights = gguf_weights(architecture, quantization.name, quantization.imatrix)
+    weights = weights_of(catalog, row, architecture, quantization)
     return Subject(
         row=row,
         architecture=architecture,
@@ -191,9 +212,85 @@ def subject(catalog: Catalog, model: str, quant: str, shape: Shape) -> Subject:
     return _subject(_ByDigest(catalog), model, quant, shape)
 
 
+def published(row: ModelRow, quant: str) -> bool | None:
+    """Whether a model's GGUF files in `quant` are published, or there; None where nobody listed."""
+    if row.file:
+        return quant == OWN
+    shelves = [shelf for shelf in row.repositories if shelf.kind == "gguf"]
+    if any(quant in shelf.quantizations for shelf in shelves):
+        return True
+    return None if any(not shelf.complete for shelf in shelves) else False
+
+
+def unpublished(row: ModelRow, quant: str) -> tuple[str, ...]:
+    """The warning that a file in `quant` would need to be made; none where it is published."""
+    match published(row, quant):
+        case True:
+            return ()
+        case None:
+            shelves = (shelf for shelf in row.repositories if shelf.kind == "gguf")
+            places = " or ".join(shelf.id for shelf in shelves if not shelf.complete)
+            return (f"{quant} would need to be made, unless {places} has it: no list is known",)
+        case False if row.file:
+            return (f"{quant} would need to be made: the file given is another (--quant {OWN})",)
+        case False:
+            return (f"{quant} would need to be made: no published file of it is known",)
+
+
+def architecture_of(catalog: Catalog, name: str) -> Architecture:
+    """The text network of the model called `name`.
+
+    Raises:
+        UnknownName, FileError, FactsError: no such model, or its file is gone or not understood.
+    """
+    return _architecture(catalog, catalog.model(name).name)
+
+
+def file_of(catalog: Catalog, row: ModelRow) -> GgufFile:
+    """The GGUF file of a model that is read from one."""
+    return _file_of(_ByDigest(catalog), row.name)
+
+
+def checkpoint_of(row: ModelRow) -> Checkpoint | None:
+    """What the headers of a model's checkpoint say; None where it was not given as one."""
+    return read_checkpoint(Path(row.folder)) if row.folder else None
+
+
+def declared_beside(row: ModelRow) -> dict[str, Any] | None:
+    """The `hf_quant_config.json` beside the config a model was given as, which ModelOpt writes."""
+    path = Path(row.folder) / _BESIDE
+    return read_config_json(path) if row.folder and path.is_file() else None
+
+
+@functools.lru_cache(maxsize=16)
+def _file_of(catalog_key: _ByDigest, name: str) -> GgufFile:
+    return read_gguf(Path(catalog_key.catalog.models[name].file))
+
+
+def weights_of(
+    catalog: Catalog, row: ModelRow, architecture: Architecture, quantization: Quantization
+) -> Weights:
+    """The tensors of a model's GGUF file: its own, or those the rules of a mix make.
+
+    Raises:
+        UnsupportedArchitecture: no list of the tensors of such a file.
+    """
+    if quantization.name == OWN:
+        return _own_weights(_ByDigest(catalog), row.name)
+    return gguf_weights(architecture, quantization.name, quantization.imatrix)
+
+
+@functools.lru_cache(maxsize=16)
+def _own_weights(catalog_key: _ByDigest, name: str) -> Weights:
+    return _file_of(catalog_key, name).weights()
+
+
 @functools.lru_cache(maxsize=256)
 def _architecture_of(catalog_key: _ByDigest, name: str) -> Architecture:
-    return architecture_from_config(catalog_key.catalog.models[name].config)
+    row = catalog_key.catalog.models[name]
+    if row.file:
+        return _file_of(catalog_key, name).architecture()
+    return architecture_from_config(flatten(row.config))
 
 
 def _architecture(catalog: Catalog, name: str) -> Architecture:

@@ -171,7 +171,7 @@ def devices_of(subject: Subject, catalog: Catalog, split: Sequence[Assigned]) ->
 def experts_held(subject: Subject, first: int, last: int) -> int | None:
     """Routed experts per mixture-of-experts layer in layers [first, last]; None without any."""
     layers = subject.architecture.layers[first : last + 1]
-    held = [x.feed_forward.experts for x in layers if isinstance(x.feed_forward, MixtureOfExperts)]
+    held = [x.network.experts for x in layers if isinstance(x.network, MixtureOfExperts)]
     return max(held, default=None)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from planner.catalog.check_devices import device_findings
+from planner.catalog.check_models import model_findings
 from planner.catalog.finding import Finding, error
 from planner.catalog.load import TABLES, Catalog
 from planner.catalog.prices import hourly_quote, purchase_quote
@@ -36,6 +37,7 @@ def check(catalog: Catalog, today: datetime.date | None = None) -> tuple[Finding
         *_prices(catalog),
         *_networks(catalog),
         *_builds(catalog),
+        *model_findings(catalog),
         *_unverified(catalog),
         *_missing(catalog),
         *_stale(catalog),

@@ -59,11 +59,16 @@ class Catalog:
 
     @functools.cached_property
     def model_names(self) -> Mapping[str, str]:
-        """Every name and alias, case-folded, to the model's name."""
+        """Every name and alias, case-folded, to the model's name.
+
+        Published ids count without their owner too, where that is nobody else's name.
+        """
         names: dict[str, str] = {}
         for row in self.models.values():
             for alias in (row.name, *row.aliases):
                 names[alias.casefold()] = row.name
+        for alias, name in tuple(names.items()):
+            names.setdefault(alias.rpartition("/")[2], name)
         return names
 
     def model(self, name: str) -> schema.ModelRow:

@@ -305,10 +305,12 @@ class ModelRow(Row):
     """Name for people."""
     publisher: str
     """Who published the weights."""
+    family: str = ""
+    """Line of models it belongs to, in lower case, e.g. `llama`; as `--family` takes it."""
     aliases: tuple[str, ...] = ()
-    """Other names, published ids among them; case does not matter."""
+    """Other names, published ids among them; case does not matter, nor the owner of an id."""
     released: datetime.date | None = None
-    """Day of publication."""
+    """Day the publisher opened its repository."""
     license: str = ""
     """Name of the licence of the weights."""
     parameters: int
@@ -321,8 +323,19 @@ class ModelRow(Row):
     """How it is usually served where that is not llama.cpp, one line; empty where not known."""
     repositories: tuple[Repository, ...] = ()
     """Where files can be fetched."""
-    config: dict[str, Any]
+    config: dict[str, Any] = Field(default_factory=dict)
     """Fields of the published config.json that describe the network."""
+    file: str = ""
+    """GGUF file the network and its tensors are read from, instead of `config`."""
+    folder: str = ""
+    """Folder of the checkpoint, where the model was given as one; its headers can be read."""
+
+    @model_validator(mode="after")
+    def _described_once(self) -> ModelRow:
+        """A network is described by a config or by a file."""
+        if bool(self.config) == bool(self.file):
+            raise ValueError("give either config or file")
+        return self
 
 
 class EngineBuild(Row):

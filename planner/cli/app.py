@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from planner.cli import catalog, evaluate, export, requirements, solve, tables, verify
+from planner.cli import catalog, evaluate, export, facts, requirements, solve, tables, verify
 
 _PLAN = "Ask"
 _USE = "Use a plan"
@@ -23,6 +23,8 @@ _EPILOG = """Examples:
   plan deepseek-r1 --budget-per-hour 40 --context 32768 --concurrency 4
 
   plan evaluate kimi-k2 --quant Q4_K_M --node dgx-spark:6
+
+  plan facts ./config.json
 
   plan export llama.cpp plan.json -o launch
 
@@ -74,6 +76,7 @@ def _plan(
 app.command(rich_help_panel=_PLAN)(solve.solve)
 app.command(rich_help_panel=_PLAN)(evaluate.evaluate)
 app.command(rich_help_panel=_PLAN)(requirements.requirements)
+app.command(rich_help_panel=_PLAN)(facts.facts)
 app.command(rich_help_panel=_USE)(verify.verify)
 app.command(rich_help_panel=_USE)(export.export)
 for _name in tables.SUMMARIES:

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from planner.catalog import Catalog
 
 
+def load_with(folders: Sequence[Path] | None, model: str) -> Catalog:
+    """As `load`, with a row for `model` where that is a file or a folder."""
+    from planner.model.source import with_model
+
+    return with_model(load(folders), model)
+
+
 def load(folders: Sequence[Path] | None) -> Catalog:
     """The shipped catalogs with `folders` on top."""
     from planner.catalog import load_catalog

@@ -58,7 +58,7 @@ def evaluate(
             "swa_full": swa_full,
         }
     )
-    evaluation = judge(request, catalogs.load(catalog))
+    evaluation = judge(request, catalogs.load_with(catalog, model))
     output.answer(evaluation, lambda: render(evaluation), as_json=as_json, plain=plain)
     if output_file is not None:
         files.write_new(output_file, output.to_json(evaluation) + "\n", force=force)

@@ -37,8 +37,73 @@ _MONEY = "Money"
 _HARDWARE = "Hardware"
 _ENGINE = "Engine"
 _OUTPUT = "Output"
+_FILTERS = "Which models"
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model name, alias or published id.")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Model name, alias or published id; a config.json, its folder or a GGUF file.",
+    ),
+]
+OptionalModel = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="MODEL",
+        help="Model name, alias or published id; a config.json, its folder or a GGUF file.",
+        show_default=False,
+    ),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="A config.json instead of MODEL.",
+        show_default=False,
+        rich_help_panel=_ASKED,
+    ),
+]
+GgufFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--gguf",
+        metavar="FILE",
+        help="A GGUF file, or any part of a split one, instead of MODEL.",
+        show_default=False,
+        rich_help_panel=_ASKED,
+    ),
+]
+CheckpointFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--safetensors",
+        metavar="DIR",
+        help="Folder with config.json and *.safetensors instead of MODEL.",
+        show_default=False,
+        rich_help_panel=_ASKED,
+    ),
+]
+CacheContext = Annotated[
+    int | None,
+    typer.Option(
+        "--context",
+        metavar="TOKENS",
+        parser=_reads(parsing.tokens, "--context"),
+        help="Also the cache of so many tokens; that of the full window is always shown.",
+        show_default=False,
+        rich_help_panel=_ASKED,
+    ),
+]
+FactsQuant = Annotated[
+    str,
+    typer.Option(
+        "--quant",
+        metavar="QUANT",
+        help="Format whose bytes are counted; `auto`: its own, else the recommended.",
+        rich_help_panel=_ASKED,
+    ),
+]
 PlanFile = Annotated[
     Path, typer.Argument(metavar="PLAN.json", help="A plan written with -o, or - for stdin.")
 ]
@@ -352,4 +417,66 @@ Hosts = Annotated[
 Force = Annotated[
     bool,
     typer.Option("--force", help="Overwrite what -o names.", rich_help_panel=_OUTPUT),
+]
+FamilyFilter = Annotated[
+    str | None,
+    typer.Option(
+        "--family",
+        metavar="NAME",
+        help="Of one family, e.g. `qwen`.",
+        show_default=False,
+        rich_help_panel=_FILTERS,
+    ),
+]
+PublisherFilter = Annotated[
+    str | None,
+    typer.Option(
+        "--publisher",
+        metavar="NAME",
+        help="Of one publisher, e.g. `Mistral AI`.",
+        show_default=False,
+        rich_help_panel=_FILTERS,
+    ),
+]
+MinParameters = Annotated[
+    int | None,
+    typer.Option(
+        "--min-params",
+        metavar="COUNT",
+        parser=_reads(parsing.parameters, "--min-params"),
+        help="With at least so many parameters, e.g. `70B`, `1.03T`.",
+        show_default=False,
+        rich_help_panel=_FILTERS,
+    ),
+]
+MaxParameters = Annotated[
+    int | None,
+    typer.Option(
+        "--max-params",
+        metavar="COUNT",
+        parser=_reads(parsing.parameters, "--max-params"),
+        help="With at most so many parameters.",
+        show_default=False,
+        rich_help_panel=_FILTERS,
+    ),
+]
+Experts = Annotated[
+    bool | None,
+    typer.Option(
+        "--moe/--dense",
+        help="With experts, or without.",
+        show_default=False,
+        rich_help_panel=_FILTERS,
+    ),
+]
+MinContext = Annotated[
+    int | None,
+    typer.Option(
+        "--min-context",
+        metavar="TOKENS",
+        parser=_reads(parsing.tokens, "--min-context"),
+        help="With a full window of at least so many tokens.",
+        show_default=False,
+        rich_help_panel=_FILTERS,
+    ),
 ]

@@ -16,6 +16,8 @@ from planner.errors import BadQuantity, UnknownName
 T = TypeVar("T")
 _COUNT = re.compile(r"\d{1,15}", re.ASCII)
 _DECIMAL = re.compile(r"\d{1,12}(?:\.\d{1,6})?", re.ASCII)
+_PARAMETERS = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) ?([KMBT]?)", re.ASCII | re.IGNORECASE)
+_STEPS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _DOLLARS = re.compile(r"\d{1,12}(?:\.\d{1,2})?", re.ASCII)
 
 
@@ -33,6 +35,24 @@ def tokens(option: str, text: str) -> int:
     """A whole number of tokens, at least 1: `131072`."""
     hint = f"write the number of tokens, e.g. {option} 32768"
     return _positive(option, text, _COUNT, int, "a number of tokens", hint)
+
+
+def parameters(option: str, text: str) -> int:
+    """A number of parameters, at least 1: `70B`, `1.03T`, `500M`, `70553706496`.
+
+    Raises:
+        BadQuantity: anything else, and parts of a parameter.
+    """
+    hint = f"write e.g. {option} 70B, {option} 1.03T or the whole number"
+    match = _PARAMETERS.fullmatch(text)
+    if match is None:
+        raise BadQuantity(f"{option}: not a number of parameters: {text!r}", hint=hint)
+    value = Decimal(match[1]) * _STEPS[match[2].upper()]
+    if not value:
+        raise BadQuantity(f"{option}: must be more than 0", hint=hint)
+    if value != int(value):
+        raise BadQuantity(f"{option}: {text!r} is not a whole number", hint=hint)
+    return int(value)
 
 
 def dollars(option: str, text: str) -> Decimal:

@@ -22,6 +22,6 @@ def requirements(
     from planner.report.requirements import render
     from planner.services.requirements import requirements as find
 
-    page = find(model, catalogs.load(catalog), cast("Method", method))
+    page = find(model, catalogs.load_with(catalog, model), cast("Method", method))
     output.answer(page, lambda: render(page), as_json=as_json, plain=plain)
     return Exit.YES

@@ -74,7 +74,7 @@ def solve(
             "time_limit": time_limit,
         }
     )
-    rows = catalogs.load(catalog)
+    rows = catalogs.load_with(catalog, model)
     with Progress() as progress:
         outcome = find(request, rows, progress)
     output.answer(outcome, lambda: _blocks(outcome), as_json=as_json, plain=plain)

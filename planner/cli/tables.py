@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from planner.cli import catalogs, options, output
+from planner.cli import catalogs, models, options, output
 from planner.cli.exits import Exit
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ def table(name: str) -> typer.Typer:
         pretty_exceptions_enable=False,
         add_completion=False,
     )
-    app.callback(invoke_without_command=True)(_lister(name))
-    app.command("show")(_shower(name))
+    own = name == "models"
+    app.callback(invoke_without_command=True)(models.list_models if own else _lister(name))
+    app.command("show")(models.show if own else _shower(name))
     return app
 
 
@@ -90,9 +91,7 @@ def _rows(table: str, catalog: Catalog) -> list[Row]:
 
 
 def _row(table: str, catalog: Catalog, name: str) -> Row:
-    """The row called `name`; aliases and other cases count for models and quantizations."""
-    if table == "models":
-        return catalog.model(name)
+    """The row called `name`; other cases count for quantizations."""
     if table == "quants":
         return catalog.quantization(name)
     from planner.errors import UnknownName

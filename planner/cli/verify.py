@@ -17,7 +17,7 @@ def verify(
     from planner.verify import verify as check
 
     read = files.read_plan(plan)
-    rows = catalogs.load(catalog)
+    rows = catalogs.load_with(catalog, read.request.model)
     violations = check(read, rows)
     value = Verification(
         agrees=not violations,

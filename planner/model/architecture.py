@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field
 
 from planner.errors import UnsupportedArchitecture
+from planner.model.extra import Extra
 from planner.model.recurrent import Recurrent
 from planner.values import Value
 
@@ -47,11 +48,22 @@ class Grouped(Value):
     """Dimension of a V head where it is not that of a K head (MiMo V2)."""
     shared_kv: bool = False
     """V is K: there is no V projection (full layers of Gemma 4)."""
+    borrowed_kv: bool = False
+    """K and V are those of an earlier layer, so that there is no cache (Gemma 3n, Gemma 4 E4B).
+
+    Published checkpoints store its own projections all the same: their totals say so."""
+    cross: bool = False
+    """Looks at features of images, not at the text: its cache does not grow with the text, and is
+    not counted (Llama 3.2 Vision)."""
     head_gate: bool = False
     """A gate per head from the hidden state (Step 3.5)."""
     output_gate: bool = False
     """A gate per channel of every head from the hidden state (Qwen3-Next)."""
+    gate_apart: bool = False
+    """Whether that gate is a matrix of its own, without a bias (Trinity)."""
     indexer: Indexer | None = None
+    top_k: int | None = None
+    """Tokens it looks at at most, chosen by an indexer; None is all of them."""
 
 
 class Latent(Value):
@@ -71,8 +83,14 @@ class Latent(Value):
     """v_head_dim"""
     indexer: Indexer | None = None
     """None also where a layer reuses the choice of an earlier one (GLM 5.2)."""
+    top_k: int | None = None
+    """Tokens it looks at at most, chosen by an indexer; None is all of them."""
     output_gate: bool = False
     """A gate per channel of every head from the hidden state (Kimi K3)."""
+    head_gate: bool = False
+    """A gate per head from the hidden state (Ling 2.5)."""
+    bias: bool = False
+    """Biases on the projections from the hidden state to latents, and on the output's."""
 
 
 class Dense(Value):
@@ -110,6 +128,8 @@ class MixtureOfExperts(Value):
     """A selection bias per expert (e_score_correction_bias)."""
     expert_bias: bool = False
     """Biases on the expert matrices (gpt-oss)."""
+    shared_bias: bool = False
+    """Biases on the matrices of the shared experts."""
     shared_gate: bool = False
     """A one-row gate on the shared experts (Qwen2-MoE)."""
     dense_intermediate: int = 0
@@ -139,6 +159,8 @@ class Compressed(Value):
     """Whether a group also looks at the tokens of the one before."""
     indexer: Indexer | None = None
     """Picks groups; it compresses keys of its own."""
+    top_k: int | None = None
+    """Groups it looks at at most beside the window; None is all of them."""
 
 
 Attention = Annotated[Grouped | Latent, Field(discriminator="kind")]
@@ -153,6 +175,12 @@ class Layer(Value):
     """What mixes tokens: attention, or a recurrence; None is a block without."""
     network: FeedForward | None = Field(validation_alias=AliasChoices("feed_forward", "network"))
     """None is a block without."""
+    beside: Recurrent | None = Field(default=None, discriminator="kind")
+    """A recurrent mixer on the same input as `mixer`, whose results are added (Falcon H1)."""
+    input_norm: bool = True
+    """A norm before the mixer (the first block of ModernBERT has none)."""
+    extras: tuple[Extra, ...] = ()
+    """Weights that belong to no mechanism above."""
     mtp: bool = False
     """A multi-token-prediction block: after the layers proper, not run in plain decoding."""
 
@@ -197,6 +225,8 @@ class Architecture(Value):
     """Tokens of the model's full window."""
     tied: bool
     """Whether the output projection is the token embedding."""
+    embedding_width: int | None = None
+    """Channels of the token embedding where it is projected to the hidden state (OPT 350M)."""
     layers: tuple[Layer, ...]
     """Transformer blocks in order, MTP blocks last."""
     unconverted_mtp: tuple[Layer, ...] = ()
@@ -215,14 +245,24 @@ class Architecture(Value):
     """Extra norms of a block with experts beside a dense network (Gemma 4)."""
     norm_bias: bool = False
     """Norms have a bias beside their weights (StarCoder 2)."""
+    norm_weights: bool = True
+    """Whether norms of the hidden state have weights at all (OLMo 1 has none)."""
+    final_norm: bool = True
+    """A norm behind the last block (OPT 350M has none)."""
     output_bias: bool = False
     """A bias on the output projection (Phi-3.5-MoE)."""
     layer_scale: bool = False
     """One learned factor per block (Gemma 4)."""
     residual_streams: int = 1
     """Hidden states carried side by side and mixed by learned weights (DeepSeek V4)."""
+    streams_summed: bool = False
+    """They are joined at the end without weights (GLM 5 Next)."""
     residual_attention: bool = False
     """A weighing of earlier residuals before each part of a block and the output (Kimi K3)."""
+    extras: tuple[Extra, ...] = ()
+    """Weights outside blocks that belong to no mechanism above."""
+    decodes: bool = True
+    """Whether it generates tokens one by one; embedding models and encoders keep no cache."""
     assumptions: tuple[str, ...] = ()
     """What the config does not say and was taken for granted, a sentence each."""
 

@@ -12,6 +12,9 @@ from planner.errors import UnsupportedArchitecture
 
 Config = Mapping[str, Any]
 
+LARGEST = 2**31 - 1
+"""What a field may be: engines and files keep such numbers in 32 bits."""
+
 _TAKE = "take the config.json the publisher ships"
 
 
@@ -52,6 +55,10 @@ class Fields:
             if value is not None and (value != 0 or isinstance(value, bool)):
                 return _positive(field, value)
         return None
+
+    def count_or_zero(self, field: str) -> int:
+        """As `count`, where 0 may be given."""
+        return 0 if self._value(field) == 0 else self.count(field)
 
     def alike(self, *fields: str, default: int | None = None) -> int:
         """As `count`, where a list with one number per layer will do if all are the same."""
@@ -97,10 +104,32 @@ class Fields:
             )
         return found[:depth]
 
+    def fields(self, field: str) -> dict[str, Any]:
+        """A nested object as it is; empty where not given."""
+        value = self._value(field)
+        return dict(value) if isinstance(value, Mapping) else {}
+
     def section(self, field: str) -> Fields:
         """A nested object; empty where not given."""
         value = self._value(field)
         return Fields(value if isinstance(value, Mapping) else {})
+
+    def mapping(self, field: str) -> Mapping[str, Any]:
+        """A nested object whose keys are no fixed names; empty where not given."""
+        value = self._value(field)
+        return value if isinstance(value, Mapping) else {}
+
+    def raw(self, field: str) -> Any:
+        """Whatever is given; None where nothing is."""
+        return self._value(field)
+
+    def overlaid(self, own: Any) -> Fields:
+        """The same with the fields of `own` in front; the look-ups are remembered here."""
+        if not isinstance(own, Mapping) or not own:
+            return self
+        found = Fields({**self._config, **own})
+        found.asked = self.asked
+        return found
 
     def left_over(self) -> list[str]:
         """Fields with a value that nobody asked for, by name."""
@@ -118,6 +147,12 @@ class Fields:
 def _positive(field: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UnsupportedArchitecture(
-            f"config field '{field}' is {value!r}, not a positive whole number", hint=_TAKE
+            f"config field '{field}' is {repr(value)[:60]}, not a positive whole number",
+            hint=_TAKE,
+        )
+    if value > LARGEST:
+        raise UnsupportedArchitecture(
+            f"config field '{field}' is {str(value)[:60]}; engines count to {LARGEST:,}",
+            hint=_TAKE,
         )
     return value

@@ -42,6 +42,7 @@ _FIELDS = frozenset(
         "full_attention_interval",
         "full_attn_mod",
         "head_dim",
+        "hc_sinkhorn_iters",
         "hidden_act",
         "hidden_activation",
         "id2label",
@@ -91,6 +92,7 @@ _FIELDS = frozenset(
         "use_mamba_kernels",
         "use_mrope",
         "use_sliding_window",
+        "audio_config",
         "vision_config",
     }
 )

@@ -47,7 +47,7 @@ def _window_of_kind(kind: Any, window: int) -> int | None:
     match kind:
         case "sliding_attention" | "chunked_attention":
             return window
-        case "full_attention":
+        case "full_attention" | "linear_attention":
             return None
         case _:
             raise UnsupportedArchitecture(
@@ -85,6 +85,7 @@ def _compressed(read: Fields, ratio: Any) -> Compressed:
         ratio=ratio,
         overlaps=fine,
         indexer=indexer,
+        top_k=read.optional("index_topk") if fine else None,
     )
 
 
@@ -96,14 +97,23 @@ def attention(read: Fields, family: Family, window: int | None, layer: int | Non
             query_rank=read.optional("q_lora_rank"),
             kv_rank=read.count("kv_lora_rank"),
             nope_dim=read.count("qk_nope_head_dim"),
-            rope_dim=read.count("qk_rope_head_dim"),
+            rope_dim=read.count_or_zero("qk_rope_head_dim"),
             value_dim=read.count("v_head_dim"),
             indexer=_latent_indexer(read, layer),
+            top_k=read.optional("index_topk"),
             output_gate=read.flag("mla_use_output_gate", default=False),
+            head_gate=family.head_gate,
+            bias=read.flag("attention_bias", default=False),
         )
     heads, kv_heads, head_dim = _heads(read, family, sliding=window is not None)
+    by_layer = read.items("num_attention_heads_per_layer")
+    if layer is not None and layer < len(by_layer):
+        heads = Fields({"num_attention_heads_per_layer": by_layer[layer]}).count(
+            "num_attention_heads_per_layer"
+        )
     bias = read.flag(*_BIAS, default=family.attention_bias)
     value_dim = read.count("v_head_dim", default=head_dim)
+    indexer = _grouped_indexer(read, layer)
     return Grouped(
         heads=heads,
         kv_heads=kv_heads,
@@ -111,15 +121,25 @@ def attention(read: Fields, family: Family, window: int | None, layer: int | Non
         window=window,
         bias=bias,
         output_bias=read.flag("attention_out_bias", default=bias and family.output_bias),
-        qk_norm=read.flag("use_qk_norm", default=family.qk_norm) and family.qk_norm_weights,
+        qk_norm=read.flag("_qk_norm", "use_qk_norm", default=family.qk_norm)
+        and family.qk_norm_weights,
         qk_norm_spans_heads=family.qk_norm_spans_heads,
-        sinks=family.sinks,
+        sinks=_has_sinks(read, family, sliding=window is not None),
         value_dim=None if value_dim == head_dim else value_dim,
         shared_kv=window is None and read.flag("attention_k_eq_v", default=False),
-        head_gate=family.head_gate,
+        cross=read.flag("_cross", default=False),
+        borrowed_kv=read.flag("_borrowed_kv", default=False),
+        head_gate=read.flag("_head_gate", default=family.head_gate),
         output_gate=read.flag(*_OUTPUT_GATE, default=family.output_gate),
-        indexer=_grouped_indexer(read, layer),
+        gate_apart=family.gate_apart,
+        indexer=indexer,
+        top_k=None if indexer is None else _grouped_top_k(read),
     )
+
+
+def _has_sinks(read: Fields, family: Family, *, sliding: bool) -> bool:
+    field = "add_swa_attention_sink_bias" if sliding else "add_full_attention_sink_bias"
+    return read.flag(field, default=family.sinks)
 
 
 def _heads(read: Fields, family: Family, *, sliding: bool) -> tuple[int, int, int]:
@@ -163,6 +183,13 @@ def _latent_indexer(read: Fields, layer: int | None) -> Indexer | None:
     else:
         own = layer < offset or (layer - offset + 1) % every == 0
     return Indexer(heads=heads, head_dim=read.count("index_head_dim")) if own else None
+
+
+def _grouped_top_k(read: Fields) -> int | None:
+    """Blocks chosen, times their tokens (MiniMax M3)."""
+    sparse = read.section("sparse_attention_config")
+    blocks, tokens = sparse.optional("sparse_topk_blocks"), sparse.optional("sparse_block_size")
+    return blocks * tokens if blocks and tokens else None
 
 
 def _grouped_indexer(read: Fields, layer: int | None) -> Indexer | None:

@@ -5,6 +5,7 @@ Model layer. Field names differ between publishers for one thing; the first give
 
 from __future__ import annotations
 
+from planner.errors import UnsupportedArchitecture
 from planner.model.architecture import Dense, FeedForward, MixtureOfExperts
 from planner.model.config_fields import Fields
 from planner.model.families import Family
@@ -39,6 +40,8 @@ _USED = (
 
 def expert_count(read: Fields) -> int | None:
     """Routed experts; None where the network is dense."""
+    if not read.flag("enable_moe_block", default=True):
+        return None
     return read.optional("n_routed_experts", "num_experts", "num_local_experts", "moe_num_experts")
 
 
@@ -61,7 +64,11 @@ def has_experts(read: Fields, family: Family, layer: int) -> bool:
         return (layer + 1) % read.count("decoder_sparse_step") == 0
     if "interleave_moe_layer_step" in read:
         return (layer + 1) % read.count("interleave_moe_layer_step") == 0
-    return layer % read.count("moe_layer_freq", "moe_layer_interval", default=1) == 0
+    if "moe_layer_interval" in read:
+        last = read.optional("moe_layer_end_index")
+        inside = last is None or layer <= last
+        return inside and (layer + 1) % read.count("moe_layer_interval") == 0
+    return layer % read.count("moe_layer_freq", default=1) == 0
 
 
 def feed_forward(
@@ -94,7 +101,17 @@ def _dense_width(read: Fields) -> int:
 
 def _experts(read: Fields, family: Family) -> MixtureOfExperts:
     count = expert_count(read)
-    assert count is not None
+    if count is None:
+        raise UnsupportedArchitecture(
+            "config has a block with experts, and no field says how many",
+            hint="take the config.json the publisher ships",
+        )
+    used = read.alike(*_USED)
+    if used > count:
+        raise UnsupportedArchitecture(
+            f"config has {count:,} experts, of which {used:,} are used for a token",
+            hint="take the config.json the publisher ships",
+        )
     width = read.alike("moe_intermediate_size", "expert_ffn_hidden_size", "intermediate_size")
     scored = read.flag("use_routing_bias", "use_moe_router_bias", default=family.score_bias)
     if "topk_method" in read:
@@ -102,7 +119,7 @@ def _experts(read: Fields, family: Family) -> MixtureOfExperts:
     beside = family.dense_beside_experts or read.flag("enable_moe_block", default=False)
     return MixtureOfExperts(
         experts=count,
-        used=read.alike(*_USED),
+        used=used,
         intermediate=width,
         shared_intermediate=_shared_width(read, family, width),
         router_bias=family.router_bias,
@@ -111,6 +128,7 @@ def _experts(read: Fields, family: Family) -> MixtureOfExperts:
         gated=family.gated,
         latent=read.optional(*_LATENT_WIDTH),
         latent_norm=read.flag("latent_moe_use_norm", default=False),
+        shared_bias=read.flag("mlp_bias", "use_bias", default=False),
         shared_gate=family.shared_gate,
         dense_intermediate=_dense_width(read) if beside or family.two_in_one else 0,
         idle_experts=read.optional("zero_expert_num") or 0,

@@ -9,7 +9,16 @@ from typing import Any
 
 from planner.errors import UnsupportedArchitecture
 from planner.model.config_fields import Fields
-from planner.model.recurrent import GatedDelta, KimiDelta, Lightning, Mamba, Mamba2, Recurrent
+from planner.model.recurrent import (
+    GatedDelta,
+    GatedRecurrence,
+    KimiDelta,
+    Lightning,
+    Mamba,
+    Mamba2,
+    Recurrent,
+    ShortConvolution,
+)
 
 _STATE = (
     "linear_attn_config",
@@ -17,6 +26,8 @@ _STATE = (
     "mamba_n_heads",
     "mamba_d_state",
     "ssm_state_size",
+    "conv_L_cache",
+    "lru_width",
 )
 """Fields that describe a recurrent mixer."""
 
@@ -33,13 +44,16 @@ def recurrent_layers(read: Fields, depth: int) -> tuple[bool, ...]:
     listed = read.section("linear_attn_config").items("kda_layers")
     if listed:
         return tuple(layer + 1 in listed for layer in range(depth))
+    if read.flag("_beside", default=False):
+        return (False,) * depth
     flags = read.per_layer("attn_type_list", depth)
     if flags:
         return tuple(not flag for flag in flags)
     kinds = read.per_layer("layer_types", depth)
     fields = [field for field in _STATE if field in read]
+    _refuse_unknown_kinds(kinds, recurrent=bool(fields))
     if kinds and fields:
-        return tuple(kind in ("linear_attention", "mamba") for kind in kinds)
+        return tuple(kind in _RECURRENT_KINDS for kind in kinds)
     if "attn_layer_period" in read:
         period, offset = read.count("attn_layer_period"), read.optional("attn_layer_offset") or 0
         return tuple(layer % period != offset for layer in range(depth))
@@ -52,6 +66,26 @@ def recurrent_layers(read: Fields, depth: int) -> tuple[bool, ...]:
             hint="no field says which layers have this mixer",
         )
     return (False,) * depth
+
+
+_RECURRENT_KINDS = ("linear_attention", "mamba")
+_ATTENTION_KINDS = (
+    "attention",
+    "chunked_attention",
+    "full_attention",
+    "indexed_attention",
+    "sliding_attention",
+)
+
+
+def _refuse_unknown_kinds(kinds: tuple[Any, ...], *, recurrent: bool) -> None:
+    known = _ATTENTION_KINDS + (_RECURRENT_KINDS if recurrent else ())
+    strange = next((kind for kind in kinds if kind not in known), None)
+    if strange is not None:
+        raise UnsupportedArchitecture(
+            f"config field 'layer_types' has '{strange}'",
+            hint="known here: " + ", ".join(known),
+        )
 
 
 def recurrent(read: Fields) -> Recurrent:
@@ -71,6 +105,7 @@ def recurrent(read: Fields) -> Recurrent:
             head_dim=linear.count("head_dim"),
             kernel=linear.count("short_conv_kernel_size"),
             full_rank_gate=linear.flag("use_full_rank_gate", default=False),
+            full_rank_decay=linear.flag("use_full_rank_decay", default=False),
         )
     if "mamba_n_heads" in read or "mamba_num_heads" in read:
         return Mamba2(
@@ -80,13 +115,32 @@ def recurrent(read: Fields) -> Recurrent:
             state=read.count("mamba_d_state", "ssm_state_size"),
             kernel=read.count("mamba_d_conv", "conv_kernel"),
             conv_bias=read.flag("mamba_conv_bias", "use_conv_bias", default=True),
+            bias=read.flag("mamba_proj_bias", default=False),
+            output_bias=read.flag("_mamba_output_bias", default=False),
+            norm=read.flag("_mamba_norm", default=True),
         )
     if "mamba_dt_rank" in read:
         return Mamba(
-            inner=read.count("mamba_expand") * read.count("hidden_size"),
+            inner=read.optional("_mamba_inner")
+            or read.count("mamba_expand") * read.count("hidden_size"),
+            norms=read.flag("_mamba_norms", default=True),
+            conv_bias=read.flag("mamba_conv_bias", default=True),
+            bias=read.flag("mamba_proj_bias", default=False),
             state=read.count("mamba_d_state"),
             rank=read.count("mamba_dt_rank"),
             kernel=read.count("mamba_d_conv"),
+        )
+    if "conv_L_cache" in read:
+        return ShortConvolution(
+            channels=read.count("hidden_size"),
+            kernel=read.count("conv_L_cache"),
+            bias=read.flag("conv_bias", default=False),
+        )
+    if "lru_width" in read:
+        return GatedRecurrence(
+            width=read.count("lru_width"),
+            heads=read.count("num_attention_heads"),
+            kernel=read.count("conv1d_width", default=4),
         )
     heads = read.count("num_attention_heads")
     width = read.optional("head_dim") or read.count("hidden_size") // heads

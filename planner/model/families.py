@@ -8,72 +8,12 @@ of llama.cpp b11434 (conversion/) and gguf 0.19 (MODEL_ARCH_NAMES) for GGUF name
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import MappingProxyType
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
-    """Traits of the networks of one `model_type`."""
-
-    gguf_name: str
-    """`general.architecture` of its GGUF files; the `model_type` where llama.cpp has none."""
-    defaults: Mapping[str, int] = field(default_factory=dict)
-    """Fields that published configs leave out because they are the reference module's own."""
-    attention_bias: bool = False
-    """Bias on Q, K and V where no field says."""
-    output_bias: bool = False
-    """Whether a bias on Q, K and V comes with one on the output projection."""
-    mlp_bias: bool = False
-    """Bias in the dense network where no field says."""
-    gated: bool = True
-    """Whether the dense network has a gate."""
-    qk_norm: bool = False
-    """Norm on Q and K where no field says; families without such a norm ignore the field."""
-    qk_norm_weights: bool = True
-    """Whether that norm has weights at all (Llama 4 has none)."""
-    qk_norm_spans_heads: bool = False
-    sinks: bool = False
-    head_gate: bool = False
-    output_gate: bool = False
-    sliding_heads: int | None = None
-    """Query heads of sliding-window layers where `attention_other_setting` is not given."""
-    tied: bool = False
-    """Tied output where `tie_word_embeddings` is not given."""
-    post_norms: bool = False
-    parallel: bool = False
-    norm_bias: bool = False
-    layer_scale: bool = False
-    window: bool = True
-    """Whether `sliding_window` holds where `use_sliding_window` is not given."""
-    full_attention_every: int | None = None
-    """Where `layer_types` is not given, every so-manieth layer looks at all tokens, the others
-    at the window; None is no window unless the config lists them."""
-    router_bias: bool = False
-    expert_bias: bool = False
-    score_bias: bool = False
-    """Selection bias per expert where `topk_method` does not say."""
-    shared_experts: int = 0
-    """Shared experts where no field says."""
-    shared_gate: bool = False
-    dense_beside_experts: bool = False
-    """Every block with experts runs a dense network beside them."""
-    dense_first: int = 0
-    """Blocks without experts at the start where no field says."""
-    two_in_one: bool = False
-    """A layer of the config is two blocks, the first with experts beside its dense network."""
-    mtp_blocks: int = 0
-    """MTP blocks where no field says."""
-    mtp_dense: bool = False
-    """MTP blocks have no experts."""
-    mtp_sliding: bool = False
-    """MTP blocks look at the window."""
-    mtp_norms: int = 3
-    mtp_own_embedding: bool = False
-    mtp_own_head: bool = False
-    gguf_has_mtp: bool = False
-    """Whether the GGUF converter keeps MTP blocks."""
-
+from planner.model.families_dense import CLASSIC, ENCODERS
+from planner.model.families_more import EXPERTS, RECURRENT
+from planner.model.family import Family as Family
 
 _LLAMA = Family(gguf_name="llama", output_bias=True)
 _MISTRAL = Family(gguf_name="llama")
@@ -90,6 +30,7 @@ _GLM_MLA = Family(gguf_name="glm-dsa", score_bias=True)
 _SCORED = Family(gguf_name="dots1", output_bias=True, qk_norm=True, score_bias=True)
 _STEP = Family(
     gguf_name="step35",
+    output_bias=True,
     qk_norm=True,
     head_gate=True,
     sliding_heads=96,
@@ -102,6 +43,8 @@ _STEP = Family(
 
 _MINIMAX_M3 = Family(gguf_name="minimax_m3", qk_norm=True, score_bias=True, dense_first=3)
 
+_MIMO_V2 = Family(gguf_name="mimo2", sinks=True, mtp_blocks=3, mtp_dense=True, mtp_sliding=True)
+
 _DENSE = {
     "llama": _LLAMA,
     "mistral": _MISTRAL,
@@ -109,7 +52,7 @@ _DENSE = {
     "qwen2": _QWEN2,
     "qwen3": _QWEN3,
     "qwen3_vl_text": replace(_QWEN3, gguf_name="qwen3vl"),
-    "mimo": replace(_QWEN2, gguf_name="mimo"),
+    "mimo": _QWEN2,
     "phi3": Family(gguf_name="phi3"),
     "smollm3": Family(gguf_name="smollm3", output_bias=True, tied=True, window=False),
     "seed_oss": Family(gguf_name="seed_oss", attention_bias=True),
@@ -119,7 +62,7 @@ _DENSE = {
     "PanguEmbedded": Family(gguf_name="pangu-embedded", attention_bias=True, output_bias=True),
     "ernie4_5": Family(gguf_name="ernie4_5", output_bias=True, tied=True),
     "hunyuan_v1_dense": Family(gguf_name="hunyuan-dense", output_bias=True, qk_norm=True),
-    "exaone": Family(gguf_name="exaone"),
+    "exaone": Family(gguf_name="exaone", output_bias=True),
     "exaone4": Family(gguf_name="exaone4", qk_norm=True),
     "olmo2": _OLMO2,
     "olmo3": replace(_OLMO2, full_attention_every=4),
@@ -139,6 +82,7 @@ _DENSE = {
                 "vocab_size": 262208,
             }
         ),
+        output_bias=True,
         qk_norm=True,
         full_attention_every=6,
     ),
@@ -167,8 +111,8 @@ _GROUPED_EXPERTS = {
     "dots1": _SCORED,
     "bailing_moe_v2": replace(_SCORED, gguf_name="bailingmoe2"),
     "hy_v3": replace(_SCORED, gguf_name="hy_v3", shared_experts=1),
-    "sarvam_moe": replace(_SCORED, gguf_name="sarvam_moe"),
-    "solar_open": replace(_SCORED, gguf_name="solar_open", qk_norm=False),
+    "sarvam_moe": replace(_SCORED, gguf_name="bailingmoe2", output_bias=False),
+    "solar_open": replace(_SCORED, gguf_name="glm4moe", output_bias=False, qk_norm=False),
     "ernie4_5_moe": Family(
         gguf_name="ernie4_5-moe",
         output_bias=True,
@@ -210,18 +154,15 @@ _GROUPED_EXPERTS = {
         full_attention_every=4,
         shared_experts=1,
     ),
-    "gemma4_text": replace(
-        _GEMMA2, gguf_name="gemma4", qk_norm=True, full_attention_every=6, layer_scale=True
-    ),
-    "mimo_v2_flash": Family(
-        gguf_name="mimo2", sinks=True, mtp_blocks=3, mtp_dense=True, mtp_sliding=True
-    ),
+    "mimo_v2": _MIMO_V2,
+    "mimo_v2_flash": _MIMO_V2,
     "step3p5": _STEP,
     "step3p7": _STEP,
 }
 """Grouped attention with experts, or with layers of unlike shape."""
 
 _LATENT_EXPERTS = {
+    "deepseek": Family(gguf_name="deepseek"),
     "deepseek_v2": _DEEPSEEK_V2,
     "deepseek_v3": _DEEPSEEK,
     "deepseek_v32": replace(_DEEPSEEK, gguf_name="deepseek_v32"),
@@ -232,6 +173,7 @@ _LATENT_EXPERTS = {
     ),
     "mistral4": Family(gguf_name="mistral4"),
     "sarvam_mla": replace(_GLM_MLA, gguf_name="sarvam_mla"),
+    "deepseek_ref": Family(gguf_name="deepseek_v4", score_bias=True),
     "deepseek_v4": Family(gguf_name="deepseek_v4", score_bias=True),
     "longcat_flash": Family(
         gguf_name="longcat_flash",
@@ -265,12 +207,27 @@ _HYBRIDS = {
     "minimax_text_01": _MINIMAX_TEXT,
     "jamba": Family(gguf_name="jamba"),
     "granitemoehybrid": Family(gguf_name="granitehybrid", output_bias=True, tied=True),
-    "nemotron_h": Family(gguf_name="nemotron_h", output_bias=True, gated=False, score_bias=True),
+    "nemotron_h": Family(
+        gguf_name="nemotron_h",
+        gguf_moe_name="nemotron_h_moe",
+        output_bias=True,
+        gated=False,
+        score_bias=True,
+    ),
     "nemotron-nas": Family(gguf_name="deci"),
 }
 """Networks with recurrent blocks, or blocks that leave a part out."""
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
-    _DENSE | _GROUPED_EXPERTS | _LATENT_EXPERTS | _HYBRIDS
+    {
+        **_DENSE,
+        **CLASSIC,
+        **ENCODERS,
+        **_GROUPED_EXPERTS,
+        **_LATENT_EXPERTS,
+        **EXPERTS,
+        **_HYBRIDS,
+        **RECURRENT,
+    }
 )
 """`model_type` to its family."""

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple, Protocol
 
 from planner.errors import FileError
 from planner.units import KIB, MIB
@@ -88,10 +88,20 @@ class Budget:
         return self._left[what] >= 0
 
 
+class Readable(Protocol):
+    """What is read here: a file, or the part of one that has been fetched."""
+
+    def seek(self, position: int, /) -> object:
+        """Goes to `position` for the next `read`."""
+
+    def read(self, count: int, /) -> bytes:
+        """Up to `count` bytes; fewer only at the end."""
+
+
 class Cursor:
     """A place in an open file of known size."""
 
-    def __init__(self, file: BinaryIO, size: int, where: str, budget: Budget) -> None:
+    def __init__(self, file: Readable, size: int, where: str, budget: Budget) -> None:
         self.size = size
         self.where = where
         self._file = file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -113,6 +114,11 @@ class Fields:
     def has(self, block: int, tensor: str) -> bool:
         """Whether `block` has this tensor."""
         return f"blk.{block}.{tensor}" in self._shapes
+
+    def elements(self, block: int, tensor: str) -> int:
+        """Weights of a tensor of `block`; 0 if it has none such."""
+        shape = self._shapes.get(f"blk.{block}.{tensor}")
+        return 0 if shape is None else math.prod(shape)
 
     def shape(self, tensor: str, dimensions: int) -> Shape:
         """The shape of a tensor that must be there.

@@ -105,17 +105,26 @@ def read_header(path: Path, budget: Budget) -> GgufHeader:
         FactsError: a tensor of a storage type or size we do not understand.
     """
     with open_regular(path) as (file, size):
-        cursor = Cursor(file, size, str(path), budget)
-        version = _version(cursor)
-        tensor_count, key_count = cursor.uint64s(2, "the counts")
-        _check_count(cursor, tensor_count, "tensors", _LEAST_TENSOR_BYTES)
-        _check_count(cursor, key_count, "metadata keys", _LEAST_KEY_BYTES)
-        metadata = _metadata(cursor, key_count)
-        alignment = _alignment(cursor, metadata)
-        listed = [_listed(cursor) for _ in range(tensor_count)]
-        tensors = _placed(cursor, listed, alignment, path.name)
+        return parse_header(Cursor(file, size, str(path), budget), path.name)
+
+
+def parse_header(cursor: Cursor, file: str) -> GgufHeader:
+    """The header `cursor` stands before; `file` is the name kept in each tensor.
+
+    Raises:
+        FileError: no whole GGUF header.
+        FactsError: as `read_header`.
+    """
+    version = _version(cursor)
+    tensor_count, key_count = cursor.uint64s(2, "the counts")
+    _check_count(cursor, tensor_count, "tensors", _LEAST_TENSOR_BYTES)
+    _check_count(cursor, key_count, "metadata keys", _LEAST_KEY_BYTES)
+    metadata = _metadata(cursor, key_count)
+    alignment = _alignment(cursor, metadata)
+    listed = [_listed(cursor) for _ in range(tensor_count)]
+    tensors = _placed(cursor, listed, alignment, file)
     end = tensors[-1].offset + tensors[-1].bytes if tensors else 0
-    return GgufHeader(version, MappingProxyType(metadata), tensors, end <= size)
+    return GgufHeader(version, MappingProxyType(metadata), tensors, end <= cursor.size)
 
 
 def _version(cursor: Cursor) -> int:

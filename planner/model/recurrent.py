@@ -28,6 +28,8 @@ class KimiDelta(Value):
     kernel: int
     full_rank_gate: bool = False
     """Whether the output gate is one matrix, not two of low rank."""
+    full_rank_decay: bool = False
+    """The same of the decay (Ling 2.5)."""
 
 
 class Lightning(Value):
@@ -39,7 +41,7 @@ class Lightning(Value):
 
 
 class Mamba(Value):
-    """A selective state space of the first generation, with norms on its inputs (Jamba)."""
+    """A selective state space of the first generation (Mamba, Jamba)."""
 
     kind: Literal["mamba"] = "mamba"
     inner: int
@@ -47,6 +49,11 @@ class Mamba(Value):
     rank: int
     """Of the step-size projection."""
     kernel: int
+    norms: bool = True
+    """Norms on the step size and both inputs of the state (Jamba)."""
+    conv_bias: bool = True
+    bias: bool = False
+    """Biases on the projections into and out of it."""
 
 
 class Mamba2(Value):
@@ -59,6 +66,31 @@ class Mamba2(Value):
     state: int
     kernel: int
     conv_bias: bool = True
+    bias: bool = False
+    """A bias on the projection into it."""
+    output_bias: bool = False
+    norm: bool = True
+    """A norm with weights before the projection out of it (Falcon H1 has none)."""
 
 
-Recurrent = GatedDelta | KimiDelta | Lightning | Mamba | Mamba2
+class ShortConvolution(Value):
+    """A gated convolution over the last tokens, and nothing else (LFM2)."""
+
+    kind: Literal["short_convolution"] = "short_convolution"
+    channels: int
+    kernel: int
+    bias: bool = False
+    """On the convolution and both projections."""
+
+
+class GatedRecurrence(Value):
+    """A gated linear recurrence of one number per channel, RG-LRU (RecurrentGemma)."""
+
+    kind: Literal["gated_recurrence"] = "gated_recurrence"
+    width: int
+    heads: int
+    """Blocks of its two gates' matrices."""
+    kernel: int
+
+
+Recurrent = GatedDelta | KimiDelta | Lightning | Mamba | Mamba2 | ShortConvolution | GatedRecurrence

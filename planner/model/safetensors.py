@@ -60,7 +60,8 @@ _USUAL_ENTRY = re.compile(
     rb'"data_offsets": ?\[(N), ?(N)\]\}'.replace(b"N", rb"(?:0|[1-9][0-9]{0,17})")
 )
 """An entry as every writer puts it: read in half the time of any other JSON."""
-_LENGTH_BYTES = 8
+LENGTH_BYTES = 8
+"""Of the header's length, before the header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +89,14 @@ def read_header(path: Path) -> tuple[StoredTensor, ...]:
     """
     with open_regular(path) as (file, size):
         try:
-            start = file.read(_LENGTH_BYTES)
+            start = file.read(LENGTH_BYTES)
             length = header_length(start, size, str(path))
             header = file.read(length)
         except OSError as error:
             raise FileError(
                 f"cannot read {path}: {error.strerror}", hint="check the disk it lies on"
             ) from error
-    return parse_header(header, size - _LENGTH_BYTES - length, path.name, str(path))
+    return parse_header(header, size - LENGTH_BYTES - length, path.name, str(path))
 
 
 def header_length(start: bytes, file_bytes: int, where: str) -> int:
@@ -105,12 +106,12 @@ def header_length(start: bytes, file_bytes: int, where: str) -> int:
         FileError: fewer than 8 bytes, or a length no safetensors file has.
     """
     refuse_pointer(start, where)
-    if len(start) < _LENGTH_BYTES:
+    if len(start) < LENGTH_BYTES:
         raise _bad(where, f"{len(start)} bytes long")
     length = int.from_bytes(start, "little")
     if length > HEADER_LIMIT:
         raise _bad(where, f"a header of {length:,} bytes; at most {HEADER_LIMIT:,} are read")
-    if length > file_bytes - _LENGTH_BYTES:
+    if length > file_bytes - LENGTH_BYTES:
         raise _bad(where, f"a header of {length:,} bytes in a file of {file_bytes:,}")
     return length
 

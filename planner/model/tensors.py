@@ -1,27 +1,32 @@
 """Every weight tensor of a network as its GGUF file names it, and the parameters they add up to.
 
-Model layer. Shapes are in ggml order, the row length first. Not listed: the 256-byte table of
-rotary factors that files of Llama 3.1 carry, which is no parameter.
+Model layer: the parts of `planner.model.network` under the names of `planner.model.gguf_roles`.
+Shapes are in ggml order, the row length first. Not listed: tables of rotary factors (256 bytes in
+files of Llama 3.1), which are no parameters.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import assert_never
 
 from planner.errors import UnsupportedArchitecture
-from planner.model.architecture import (
-    Architecture,
-    Dense,
-    FeedForward,
-    Grouped,
-    Latent,
-    Layer,
-    MixtureOfExperts,
-)
+from planner.model.architecture import Architecture, Grouped, Latent, Layer
 from planner.model.components import Component
+from planner.model.gguf_recurrent import HYBRID_FUSED, HYBRID_NAMES, HYBRIDS, recurrent_row
+from planner.model.gguf_roles import (
+    BLOCK,
+    FRAME,
+    FUSED,
+    GGUF_NAMES,
+    NORMS_BY_HEAD,
+    OWN_NAMES,
+    POST_NORMS,
+    WHOLE_NAMES,
+)
+from planner.model.network import Part, block_parts, frame_parts
 from planner.model.parameters import (
     active_parameters,
     by_component,
@@ -42,11 +47,12 @@ __all__ = [
 Shape = tuple[int, ...]
 _Row = tuple[str, Shape, Component]
 
-GGUF_NAMES = ("llama", "deepseek2", "qwen3", "qwen3moe", "glm4moe", "gpt-oss", "gemma3")
-"""GGUF architectures whose tensors we list."""
-
-_POST_ATTENTION_NORM_ONLY = ("gpt-oss", "glm4moe")
-"""GGUF architectures that call the norm before the feed-forward `post_attention_norm`."""
+_BIAS = ".bias"
+_EXPERTS = "mlp.experts."
+"""Start of the roles of routed experts, whose copies are stacked in one tensor."""
+_UP_FROM_LATENT = "self_attn.kv_b_proj"
+_SHARED_GATE = "mlp.shared_expert_gate"
+_NORMS_OF_HEADS = ("self_attn.q_norm", "self_attn.k_norm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +81,19 @@ def gguf_tensors(architecture: Architecture) -> tuple[Tensor, ...]:
 
     Raises:
         UnsupportedArchitecture: no list for this GGUF architecture, or the network has weights
-            that the list does not.
+            that its files do not.
     """
     name = architecture.gguf_name
-    if name not in GGUF_NAMES:
+    if name not in GGUF_NAMES + HYBRIDS:
         raise UnsupportedArchitecture(
             f"no list of the tensors in a GGUF file of architecture '{name}'",
-            hint="known: " + ", ".join(GGUF_NAMES),
+            hint="known: " + ", ".join(GGUF_NAMES + HYBRIDS),
         )
-    hidden, vocabulary = architecture.hidden, architecture.vocabulary
-    tensors: list[Tensor] = []
-    if not architecture.tied:
-        tensors.append(Tensor("output.weight", (hidden, vocabulary), None, "output"))
-    tensors.append(Tensor("output_norm.weight", (hidden,), None, "norm"))
-    tensors.append(Tensor("token_embd.weight", (hidden, vocabulary), None, "embedding"))
+    frame = [
+        (_name(part.role, FRAME, architecture), part.shape[::-1], part.component)
+        for part in frame_parts(architecture)
+    ]
+    tensors = [Tensor(row, shape, None, part) for row, shape, part in sorted(frame)]
     rows: dict[int, tuple[_Row, ...]] = {}
     for block, layer in enumerate(architecture.layers):
         found = rows.get(id(layer))
@@ -106,136 +111,77 @@ def gguf_tensors(architecture: Architecture) -> tuple[Tensor, ...]:
 
 def _block_rows(architecture: Architecture, layer: Layer) -> tuple[_Row, ...]:
     """Tensors of one block, by name."""
-    hidden = architecture.hidden
-    rows = [
-        *_norms(architecture),
-        *_attention(hidden, layer.attention),
-        *_feed_forward(hidden, layer.feed_forward),
-    ]
-    if layer.mtp:
-        rows = [(name, shape, "mtp") for name, shape, _ in (*rows, *_mtp(architecture))]
+    names = {**BLOCK, **(POST_NORMS if architecture.post_norms else {})}
+    names |= {**OWN_NAMES, **HYBRID_NAMES}.get(architecture.gguf_name, {})
+    rows: list[_Row] = []
+    for part in block_parts(architecture, layer):
+        recurrent = recurrent_row(layer, part)
+        if recurrent is not None:
+            rows.append(recurrent)
+        elif part.role == _UP_FROM_LATENT:
+            rows += _split_latent(layer, part)
+        else:
+            row = _name(part.role, names, architecture)
+            rows.append((row, _shape(architecture, layer, part), part.component))
+    for joined, name in {**FUSED, **HYBRID_FUSED}.get(architecture.gguf_name, ()):
+        rows = _fuse(rows, joined, name)
     return tuple(sorted(rows))
 
 
-def _norms(architecture: Architecture) -> list[_Row]:
-    names = ["attn_norm.weight"]
-    if architecture.post_norms:
-        names += ["post_attention_norm.weight", "ffn_norm.weight", "post_ffw_norm.weight"]
-    elif architecture.gguf_name in _POST_ATTENTION_NORM_ONLY:
-        names.append("post_attention_norm.weight")
-    else:
-        names.append("ffn_norm.weight")
-    return [(name, (architecture.hidden,), "norm") for name in names]
+def _name(role: str, names: Mapping[str, str], architecture: Architecture) -> str:
+    """The name of a part within its block, or outside blocks.
+
+    Raises:
+        UnsupportedArchitecture: no file of this GGUF architecture has such a part.
+    """
+    whole = OWN_NAMES.get(architecture.gguf_name, {}).get(role) if role in WHOLE_NAMES else None
+    whole = whole or WHOLE_NAMES.get(role)
+    if whole is not None:
+        return whole
+    ending = _BIAS if role.endswith(_BIAS) else ".weight"
+    base = names.get(role.removesuffix(_BIAS))
+    if base is None:
+        raise UnsupportedArchitecture(
+            f"this network has weights ('{role}') that GGUF files of architecture"
+            f" '{architecture.gguf_name}' do not",
+            hint="its parameters can be counted, its GGUF file cannot be sized",
+        )
+    return base + ending
 
 
-def _attention(hidden: int, attention: Grouped | Latent) -> list[_Row]:
-    match attention:
-        case Grouped():
-            return _grouped(hidden, attention)
-        case Latent():
-            return _latent(hidden, attention)
-        case _:
-            assert_never(attention)
+def _shape(architecture: Architecture, layer: Layer, part: Part) -> Shape:
+    """The shape of a part in ggml order, experts stacked."""
+    shape = part.shape[::-1]
+    if part.role.startswith(_EXPERTS):
+        return (*shape, part.copies)
+    if part.role == _SHARED_GATE:
+        return shape[:1]
+    if part.role in _NORMS_OF_HEADS and architecture.gguf_name in NORMS_BY_HEAD:
+        width = layer.mixer.head_dim if isinstance(layer.mixer, Grouped) else shape[0]
+        return (width, shape[0] // width)
+    return shape
 
 
-def _grouped(hidden: int, attention: Grouped) -> list[_Row]:
-    head, query = attention.head_dim, attention.heads * attention.head_dim
-    key = attention.kv_heads * head
-    rows: list[_Row] = [
-        ("attn_q.weight", (hidden, query), "attention"),
-        ("attn_k.weight", (hidden, key), "attention"),
-        ("attn_v.weight", (hidden, key), "attention"),
-        ("attn_output.weight", (query, hidden), "attention"),
-    ]
-    if attention.bias:
-        rows += [
-            ("attn_q.bias", (query,), "attention"),
-            ("attn_k.bias", (key,), "attention"),
-            ("attn_v.bias", (key,), "attention"),
-        ]
-    if attention.output_bias:
-        rows.append(("attn_output.bias", (hidden,), "attention"))
-    if attention.qk_norm:
-        rows += [("attn_q_norm.weight", (head,), "norm"), ("attn_k_norm.weight", (head,), "norm")]
-    if attention.sinks:
-        rows.append(("attn_sinks.weight", (attention.heads,), "attention"))
-    return rows
-
-
-def _latent(hidden: int, attention: Latent) -> list[_Row]:
-    """The up-projection of the latent is stored as two matrices per head, K transposed."""
-    heads, rank = attention.heads, attention.kv_rank
-    query = heads * (attention.nope_dim + attention.rope_dim)
-    rows: list[_Row] = [
-        ("attn_kv_a_mqa.weight", (hidden, rank + attention.rope_dim), "attention"),
-        ("attn_kv_a_norm.weight", (rank,), "norm"),
-        ("attn_k_b.weight", (attention.nope_dim, rank, heads), "attention"),
-        ("attn_v_b.weight", (rank, attention.value_dim, heads), "attention"),
-        ("attn_output.weight", (heads * attention.value_dim, hidden), "attention"),
-    ]
-    if attention.query_rank is None:
-        return [*rows, ("attn_q.weight", (hidden, query), "attention")]
+def _split_latent(layer: Layer, part: Part) -> list[_Row]:
+    """The up-projection of the latent, stored as two matrices per head, K transposed."""
+    latent = layer.mixer
+    assert isinstance(latent, Latent)
+    heads, rank = latent.heads, latent.kv_rank
     return [
-        *rows,
-        ("attn_q_a.weight", (hidden, attention.query_rank), "attention"),
-        ("attn_q_a_norm.weight", (attention.query_rank,), "norm"),
-        ("attn_q_b.weight", (attention.query_rank, query), "attention"),
+        ("attn_k_b.weight", (latent.nope_dim, rank, heads), part.component),
+        ("attn_v_b.weight", (rank, latent.value_dim, heads), part.component),
     ]
 
 
-def _feed_forward(hidden: int, network: FeedForward) -> list[_Row]:
-    match network:
-        case Dense():
-            return _gated(hidden, network.intermediate, "", "dense")
-        case MixtureOfExperts():
-            return _experts(hidden, network)
-        case _:
-            assert_never(network)
-
-
-def _gated(hidden: int, intermediate: int, suffix: str, component: Component) -> list[_Row]:
-    return [
-        (f"ffn_gate{suffix}.weight", (hidden, intermediate), component),
-        (f"ffn_up{suffix}.weight", (hidden, intermediate), component),
-        (f"ffn_down{suffix}.weight", (intermediate, hidden), component),
-    ]
-
-
-def _experts(hidden: int, network: MixtureOfExperts) -> list[_Row]:
-    count, width = network.experts, network.intermediate
-    rows: list[_Row] = [
-        ("ffn_gate_inp.weight", (hidden, count), "router"),
-        *(
-            (name, (*shape, count), part)
-            for name, shape, part in _gated(hidden, width, "_exps", "experts")
-        ),
-    ]
-    if network.router_bias:
-        rows.append(("ffn_gate_inp.bias", (count,), "router"))
-    if network.score_bias:
-        rows.append(("exp_probs_b.bias", (count,), "router"))
-    if network.expert_bias:
-        rows += [
-            ("ffn_gate_exps.bias", (width, count), "experts"),
-            ("ffn_up_exps.bias", (width, count), "experts"),
-            ("ffn_down_exps.bias", (hidden, count), "experts"),
-        ]
-    if network.shared_intermediate:
-        rows += _gated(hidden, network.shared_intermediate, "_shexp", "shared_experts")
-    return rows
-
-
-def _mtp(architecture: Architecture) -> list[_Row]:
-    """What an MTP block has beside a block's own tensors."""
-    hidden, vocabulary = architecture.hidden, architecture.vocabulary
-    rows: list[_Row] = [
-        ("nextn.eh_proj.weight", (2 * hidden, hidden), "mtp"),
-        ("nextn.enorm.weight", (hidden,), "mtp"),
-        ("nextn.hnorm.weight", (hidden,), "mtp"),
-        ("nextn.shared_head_norm.weight", (hidden,), "mtp"),
-    ]
-    if architecture.mtp_own_embedding:
-        rows.append(("nextn.embed_tokens.weight", (hidden, vocabulary), "mtp"))
-    if architecture.mtp_own_head:
-        rows.append(("nextn.shared_head_head.weight", (hidden, vocabulary), "mtp"))
+def _fuse(rows: list[_Row], joined: tuple[str, ...], name: str) -> list[_Row]:
+    """`rows` with the matrices `joined`, and their biases, in one; as they are if one is absent."""
+    for ending in (".weight", _BIAS):
+        found = [row for row in rows if row[0] in {part + ending for part in joined}]
+        if len(found) != len(joined):
+            continue
+        shape, component = list(found[0][1]), found[0][2]
+        outputs = min(1, len(shape) - 1)
+        shape[outputs] = sum(one[outputs] for _, one, _ in found)
+        rows = [row for row in rows if row not in found]
+        rows.append((name + ending, tuple(shape), component))
     return rows

@@ -18,6 +18,10 @@ BLOCKS_OF_70B = {"llama": 80, "qwen2": 80, "deci": 80, "olmo": 80, "jais2": 68}
 """GGUF architecture to the number of blocks by which llama.cpp b11434 takes a network for a 70B
 (src/models/*.cpp); a `llama` with as many KV heads as heads is a 65B there."""
 
+ONE_HEAD_COUNT = ("qwen3next", "qwen35", "qwen35moe")
+"""GGUF architectures with a recurrence whose files state one number of KV heads for all blocks;
+others state it block by block, and the quantizer asks for the first block's: 0 of a recurrence."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
@@ -78,20 +82,24 @@ def gguf_weights(architecture: Architecture, mix: str, imatrix: bool = False) ->
 
 def mix_facts(architecture: Architecture) -> MixFacts:
     """What the quantizer reads of the network from the header of its file."""
-    first, blocks = architecture.layers[0].attention, len(architecture.layers)
-    match first:
-        case Grouped():
+    name, blocks = architecture.gguf_name, len(architecture.layers)
+    mixers = [layer.mixer for layer in architecture.layers]
+    if name in ONE_HEAD_COUNT:
+        mixers = [mixer for mixer in mixers if isinstance(mixer, Grouped)]
+    match mixers[0]:
+        case Grouped() as first:
             groups = first.heads // first.kv_heads
-        case Latent():
+        case Latent() as first:
             groups = first.heads
+        case _:
+            groups = 0
     experts = max(
         (
-            layer.feed_forward.experts
+            layer.network.experts
             for layer in architecture.layers
-            if isinstance(layer.feed_forward, MixtureOfExperts)
+            if isinstance(layer.network, MixtureOfExperts)
         ),
         default=0,
     )
-    name = architecture.gguf_name
     is_70b = BLOCKS_OF_70B.get(name) == blocks and (name != "llama" or groups > 1)
     return MixFacts(blocks, groups, experts, is_70b)

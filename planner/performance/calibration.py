@@ -14,7 +14,8 @@ from typing import NamedTuple, TypeVar
 from planner.catalog.load import shipped_rows
 from planner.catalog.schema import Calibration, Gpu, Prior, Row
 from planner.errors import CatalogError
-from planner.model.architecture import Architecture
+from planner.model.architecture import Architecture, Latent, MixtureOfExperts
+from planner.model.cache import layer_cache
 from planner.values import Range
 
 R = TypeVar("R", bound=Row)
@@ -132,8 +133,9 @@ def mixture_prior(*, latent: bool) -> str:
 
 
 def is_calibrated(architecture: Architecture, gpu: Gpu) -> bool:
-    """Whether runs like this were fitted: a dense network on a measured class."""
-    return not _has_experts(architecture) and is_measured(gpu)
+    """Whether runs like this were fitted: a dense network of attention on a measured class."""
+    known = not _has_experts(architecture) and not _has_state(architecture)
+    return known and is_measured(gpu)
 
 
 def calibration_of(architecture: Architecture, gpu: Gpu) -> str:
@@ -142,9 +144,12 @@ def calibration_of(architecture: Architecture, gpu: Gpu) -> str:
     missing, priors = [], []
     if _has_experts(architecture):
         missing.append("a mixture of experts")
-        latent = any(layer.attention.kind == "latent" for layer in architecture.layers)
+        latent = any(isinstance(layer.mixer, Latent) for layer in architecture.layers)
         low, best, high = prior_cases(mixture_prior(latent=latent))
         priors.append(f"prior of {low:g} / {best:g} / {high:g} times the dense time")
+    if _has_state(architecture):
+        missing.append("recurrent blocks")
+        priors.append("a state is read and written at the prior of a cache")
     if not measured:
         missing.append(gpu.title)
     if gpu.dense_fp16 is None:
@@ -158,7 +163,13 @@ def calibration_of(architecture: Architecture, gpu: Gpu) -> str:
 
 
 def _has_experts(architecture: Architecture) -> bool:
-    return any(layer.feed_forward.kind == "moe" for layer in architecture.layers)
+    return any(isinstance(layer.network, MixtureOfExperts) for layer in architecture.layers)
+
+
+def _has_state(architecture: Architecture) -> bool:
+    """Whether any block keeps a state of constant size."""
+    mixers = ((layer.mixer, layer.beside) for layer in architecture.layers)
+    return any(layer_cache(mixer).states for pair in mixers for mixer in pair)
 
 
 def _errors(row: Calibration) -> str:

@@ -12,8 +12,9 @@ from planner.catalog.schema import Gpu, Network
 from planner.model.architecture import Architecture
 from planner.model.weights import Weights
 from planner.performance.calibration import Cases, Rates, prior_cases, rates_of, slow_down
+from planner.performance.mixing import cache_read
 from planner.performance.roofline import soft_maximum, weight_seconds
-from planner.performance.traffic import Slot, Traffic, cache_read, traffic_of
+from planner.performance.traffic import Slot, Traffic, traffic_of
 from planner.values import Range
 
 Stage = tuple[Gpu, int, int]
@@ -118,10 +119,11 @@ def _stage_seconds(
     known: dict[Slot, float] = {}
     total = 0.0
     for slot in traffic.slots[first:stop]:
-        if slot.attention is None:
+        if not slot.block:
             continue
         if slot not in known:
-            _, flops = cache_read(slot.attention, max(tokens // 2, 1), "f16")
+            middle = max(tokens // 2, 1)
+            flops = sum(cache_read(mixer, middle, "f16").flops for mixer in slot.mixers)
             arithmetic = size * _token_seconds(slot, flops, rates, rates.compute[case], share)
             reading = weight_seconds(slot.bytes_read(round(size)), rates)
             known[slot] = soft_maximum(arithmetic, reading)

@@ -11,7 +11,7 @@ import functools
 from typing import NamedTuple
 
 from planner.catalog.schema import Gpu, Network
-from planner.model.architecture import Architecture, Attention, Latent
+from planner.model.architecture import Architecture, Grouped, Mixer
 from planner.model.weights import Weights
 from planner.performance.calibration import (
     Cases,
@@ -22,7 +22,8 @@ from planner.performance.calibration import (
     rates_of,
     slow_down,
 )
-from planner.performance.traffic import Slot, Traffic, cache_read, traffic_of
+from planner.performance.mixing import cache_read
+from planner.performance.traffic import Slot, Traffic, traffic_of
 from planner.values import Range
 
 NOTHING: Cases = (0.0, 0.0, 0.0)
@@ -95,10 +96,11 @@ def slot_parts(slot: Slot, rates: Rates, factors: Cases, depth: int, kv_type: st
     """Reading weights and the overhead of a layer, each times the slow-down; and the cache."""
     weights = weight_seconds(slot.bytes_read(1), rates)
     scaled = _scaled(weights, factors)
-    if slot.attention is None:
+    if not slot.block:
         return SlotParts(scaled, NOTHING, NOTHING)
-    cache = _cache_seconds(slot.attention, rates, depth, kv_type)
-    return SlotParts(scaled, _scaled(rates.layer_overhead, factors), cache)
+    reads = [_cache_seconds(mixer, rates, depth, kv_type) for mixer in slot.mixers]
+    low, best, high = (sum(read[case] for read in reads) for case in range(3))
+    return SlotParts(scaled, _scaled(rates.layer_overhead, factors), (low, best, high))
 
 
 def _scaled(seconds: float, factors: Cases) -> Cases:
@@ -113,16 +115,16 @@ def weight_seconds(sizes: tuple[float, float], rates: Rates) -> float:
     return by_type / rates.bandwidth
 
 
-def _cache_seconds(attention: Attention, rates: Rates, depth: int, kv_type: str) -> Cases:
-    """Per case, the soft maximum of reading the cache and attention's arithmetic.
+def _cache_seconds(mixer: Mixer, rates: Rates, depth: int, kv_type: str) -> Cases:
+    """Per case, the soft maximum of moving the cache or state and of the mixer's arithmetic.
 
-    Reading: the class's fitted efficiency within its band, or the prior for a latent cache and
-    classes without runs.
+    Moving: the class's fitted efficiency within its band for grouped attention, else the prior, as
+    for classes without runs.
     """
-    size, flops = cache_read(attention, depth, kv_type)
+    size, flops = cache_read(mixer, depth, kv_type)
     fitted, band = rates.kv_efficiency, 1 + rates.decode_band
     shares = prior_cases("kv-read")
-    if fitted is not None and not isinstance(attention, Latent):
+    if fitted is not None and isinstance(mixer, Grouped):
         shares = (fitted / band, fitted, fitted * band)
     compute = prior_cases("attention-compute")
     low, best, high = (

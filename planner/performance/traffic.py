@@ -1,4 +1,4 @@
-"""What one decoded token reads in each slot of a network: weight bytes and cache bytes.
+"""What one decoded token reads in each slot of a network: weight bytes, and what mixes tokens.
 
 A *slot* is a transformer or MTP block, in order, and last the output. Layer: performance.
 """
@@ -9,9 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from planner.model.architecture import Architecture, Attention, Latent, MixtureOfExperts
+from planner.model.architecture import Architecture, Latent, Mixer, MixtureOfExperts
 from planner.model.weights import StoredTensor, Weights
-from planner.quantization.gguf_types import row_bytes
 
 FLOAT_TYPES = frozenset({"F32", "F16", "BF16"})
 _REMEMBERED = 64
@@ -32,8 +31,10 @@ class Slot(NamedTuple):
     float_elements: float
     """16- and 32-bit weights one token is multiplied with."""
     quantized_elements: float
-    attention: Attention | None
-    """None for the output and for MTP blocks, which are not run."""
+    mixers: tuple[Mixer, ...]
+    """What mixes tokens: one mixer, two side by side, or none."""
+    block: bool
+    """Whether it is a block that runs: not the output, and no MTP block."""
 
     def bytes_read(self, tokens: int) -> tuple[float, float]:
         """Float and quantized bytes a pass over `tokens` tokens of one sequence reads.
@@ -86,19 +87,26 @@ def _traffic(architecture: Architecture, weights: Weights) -> Traffic:
     slots = []
     for number, layer in enumerate(layers):
         if layer.mtp:
-            slots.append(_slot([], 1.0, None))
+            slots.append(_slot([], 1.0))
             continue
         share = 1.0
-        if isinstance(layer.feed_forward, MixtureOfExperts):
-            share = layer.feed_forward.used / layer.feed_forward.experts
-        slots.append(_slot(held[number], share, layer.attention))
-    slots.append(_slot(held[-1], 1.0, None))
-    mixture = any(isinstance(x.feed_forward, MixtureOfExperts) for x in layers if not x.mtp)
-    latent = any(isinstance(x.attention, Latent) for x in layers if not x.mtp)
+        if isinstance(layer.network, MixtureOfExperts):
+            share = layer.network.used / layer.network.experts
+        mixers = tuple(mixer for mixer in (layer.mixer, layer.beside) if mixer is not None)
+        slots.append(_slot(held[number], share, mixers, block=True))
+    slots.append(_slot(held[-1], 1.0))
+    mixture = any(isinstance(x.network, MixtureOfExperts) for x in layers if not x.mtp)
+    latent = any(isinstance(x.mixer, Latent) for x in layers if not x.mtp)
     return Traffic(tuple(slots), mixture, latent)
 
 
-def _slot(tensors: list[StoredTensor], expert_share: float, attention: Attention | None) -> Slot:
+def _slot(
+    tensors: list[StoredTensor],
+    expert_share: float,
+    mixers: tuple[Mixer, ...] = (),
+    *,
+    block: bool = False,
+) -> Slot:
     sizes = dict.fromkeys(((False, False), (False, True), (True, False), (True, True)), 0)
     elements = {True: 0.0, False: 0.0}
     for tensor in tensors:
@@ -114,21 +122,6 @@ def _slot(tensors: list[StoredTensor], expert_share: float, attention: Attention
         expert_share=expert_share,
         float_elements=elements[True],
         quantized_elements=elements[False],
-        attention=attention,
+        mixers=mixers,
+        block=block,
     )
-
-
-def cache_read(attention: Attention, depth: int, kv_type: str) -> tuple[float, float]:
-    """Cache bytes read and FLOP done by attention over `depth` tokens, for one new token.
-
-    Grouped: 2 * kv_heads * head_dim elements and 4 * heads * head_dim FLOP per token, over at
-    most the window. Latent, absorbed: kv_rank + rope_dim elements and
-    2 * heads * (2 * kv_rank + rope_dim) FLOP per token.
-    """
-    if isinstance(attention, Latent):
-        row = row_bytes(kv_type, attention.kv_rank + attention.rope_dim)
-        flops = 2 * attention.heads * (2 * attention.kv_rank + attention.rope_dim)
-        return float(depth * row), float(depth * flops)
-    seen = depth if attention.window is None else min(depth, attention.window)
-    row = 2 * row_bytes(kv_type, attention.kv_heads * attention.head_dim)
-    return float(seen * row), float(seen * 4 * attention.heads * attention.head_dim)

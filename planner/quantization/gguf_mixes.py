@@ -34,8 +34,8 @@ _CATEGORIES: tuple[tuple[str, Category], ...] = (
 )
 """Part of a tensor's name to its category; the first part found wins."""
 
-_KEPT_PARTS = ("_norm.weight", "ffn_gate_inp.weight")
-"""Parts of names of matrices that are never quantized: norms and routers."""
+_KEPT_PARTS = ("_norm.weight", "ffn_gate_inp.weight", "ssm_conv1d", "shortconv.conv.weight")
+"""Parts of names of matrices that are never quantized: norms, routers and short convolutions."""
 
 _FALLBACK = {
     "IQ1_S": "IQ4_NL",

@@ -17,32 +17,6 @@ _SIZES = frozenset({"usable_memory", "reserved_memory", "host_memory", "memory",
 _RATES = ("bandwidth", "per_direction")
 
 
-def models(rows: Sequence[schema.ModelRow]) -> list[Block]:
-    """Models with their parameters, recommended quantization and other names."""
-    columns = (
-        Column("model", keep=True),
-        Column("parameters", right=True),
-        Column("recommended"),
-        Column("license"),
-        Column("also called"),
-    )
-    return [
-        Grid(
-            columns,
-            tuple(
-                row(
-                    Cell(entry.name, "strong"),
-                    words.parameters(entry.parameters),
-                    entry.recommended,
-                    entry.license or words.NONE,
-                    Cell(", ".join(entry.aliases), "dim"),
-                )
-                for entry in rows
-            ),
-        )
-    ]
-
-
 def gpus(rows: Sequence[schema.Gpu]) -> list[Block]:
     """GPUs with the memory the driver reports, bandwidth, power and availability."""
     columns = (
@@ -209,9 +183,8 @@ def engines(rows: Sequence[schema.EngineBuild]) -> list[Block]:
 
 
 def listing(table: str, catalog: Catalog) -> list[Block]:
-    """The table of every row of one kind; `table` is the command's name."""
+    """The table of every row of one kind but models; `table` is the command's name."""
     draw: Mapping[str, Callable[[], list[Block]]] = {
-        "models": lambda: models(list(catalog.models.values())),
         "gpus": lambda: gpus(list(catalog.gpus.values())),
         "nodes": lambda: nodes(list(catalog.nodes.values()), catalog),
         "links": lambda: links(list(catalog.links.values()), list(catalog.networks.values())),
@@ -223,18 +196,28 @@ def listing(table: str, catalog: Catalog) -> list[Block]:
 
 def details(entry: schema.Row, catalog: Catalog) -> list[Block]:
     """Every fact of one row with the source that is not the row's, prices of a node included."""
+    pairs = facts(entry)
+    if isinstance(entry, schema.Node):
+        pairs += _prices(entry, catalog)
+    return [Heading(entry.name), Pairs(tuple(pairs))]
+
+
+def facts(
+    entry: schema.Row, *, only: Sequence[str] = (), but: Sequence[str] = ()
+) -> list[tuple[str, Cell]]:
+    """Fields of a row that have a value, `only` some or all `but` some, and their sources."""
     pairs: list[tuple[str, Cell]] = []
     for name in type(entry).model_fields:
         value = getattr(entry, name)
-        if name in ("name", "sources") or value in (None, "", (), {}):
+        if name in ("name", "sources", *but) or (only and name not in only):
+            continue
+        if value in (None, "", (), {}):
             continue
         source = entry.sources.get(name)
         tone: Tone = "warn" if source == "unverified" else "plain"
         text = _value(name, value) + (f"  [{source}]" if source else "")
         pairs.append((name.replace("_", " "), Cell(text, tone)))
-    if isinstance(entry, schema.Node):
-        pairs += _prices(entry, catalog)
-    return [Heading(entry.name), Pairs(tuple(pairs))]
+    return pairs
 
 
 def _prices(entry: schema.Node, catalog: Catalog) -> list[tuple[str, Cell]]:
@@ -260,14 +243,12 @@ def _value(name: str, value: Any) -> str:
             return _rate(value) + " GB/s"
         case int():
             return f"{value:,}"
-        case tuple():
+        case tuple() | list():
             return ", ".join(_value(name, item) for item in value)
         case schema.Part():
             return f"{value.count}x {value.item}"
         case schema.MemorySetting():
             return f"{_value('memory', value.memory)} after: {value.command}"
-        case schema.Repository():
-            return f"{value.id} ({value.kind})"
         case dict():
             return ", ".join(f"{key} {_value(key, item)}" for key, item in value.items())
         case _:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from planner.cost import break_even_hours
+from planner.model.own_quantization import OWN
 from planner.plan import (
     Alternative,
     Download,
@@ -41,7 +42,8 @@ def outlook(plan: Plan) -> list[Block]:
             name = entry.choice.replace("_", " ")
             rows.append((f"{name} at {entry.level} prices", _at_prices(entry, rented)))
     if plan.download is not None:
-        rows.append(("file to fetch", _download(plan.download)))
+        own = plan.download.quant == OWN
+        rows.append(("the file" if own else "file to fetch", _download(plan.download)))
     return [Heading("Around it"), Pairs(tuple(rows))] if rows else []
 
 
@@ -101,8 +103,10 @@ def _at_prices(entry: Sensitivity, rented: bool) -> Cell:
 def _download(download: Download) -> Cell:
     source = download.repository or "no repository known; make it with llama-quantize"
     shards = "" if download.shards is None else f" in {words.plural(download.shards, 'file')}"
+    what = "as it is" if download.quant == OWN else download.quant
+    where = "" if download.quant == OWN else f"{shards}, {source}"
     text = (
-        f"{download.quant}, {download.bytes / GB:,.2f} GB{shards}, {source}; "
+        f"{what}, {download.bytes / GB:,.2f} GB{where}; "
         f"head node needs {-(-download.disk_bytes // GB):,} GB of disk"
     )
     if download.load_seconds is not None:

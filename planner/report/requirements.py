@@ -66,7 +66,7 @@ def _counted(page: Requirements) -> str:
 
 def _specifications(model: Specifications) -> Pairs:
     rows = (
-        ("publisher", model.publisher),
+        ("publisher", model.publisher or words.NONE),
         ("family", f"{model.family}, {model.architecture} in GGUF files"),
         ("architecture", ", ".join(model.mechanisms)),
         (

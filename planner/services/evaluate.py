@@ -27,7 +27,7 @@ from planner.request import EvaluateRequest, PlanRequest
 from planner.solver import answer
 from planner.solver.cluster import Nodes, balanced, check_memory, network_between
 from planner.solver.remedies import Rig, remedies
-from planner.subject import Shape, Subject, subject, window_of
+from planner.subject import Shape, Subject, subject, unpublished, window_of
 from planner.units import MIB
 
 _WORKLOAD = PlanRequest(model="")
@@ -57,7 +57,12 @@ def evaluate(request: EvaluateRequest, catalog: Catalog) -> Evaluation:
     base = subject(catalog, request.model, quant, shape)
     if request.devices is not None:
         return _evaluation(
-            request, catalog, base, _unnamed(request, base), (), _beyond_window(base)
+            request,
+            catalog,
+            base,
+            _unnamed(request, base),
+            base.assumptions,
+            (*unpublished(base.row, base.quantization.name), *_beyond_window(base)),
         )
     nodes = [(catalog.node(entry.node), entry.count) for entry in request.nodes]
     check_memory(catalog, nodes)
@@ -74,7 +79,11 @@ def evaluate(request: EvaluateRequest, catalog: Catalog) -> Evaluation:
         nodes=nodes,
         network=network,
     )
-    warnings = (*_beyond_window(base), *_warnings(body))
+    warnings = (
+        *unpublished(base.row, base.quantization.name),
+        *_beyond_window(base),
+        *_warnings(body),
+    )
     evaluation = _evaluation(
         request, catalog, base, body, _assumptions(catalog, base, body), warnings
     )
@@ -251,6 +260,7 @@ def _assumptions(catalog: Catalog, base: Subject, body: Body) -> tuple[str, ...]
     gpus = (entry.gpu for entry in body.cluster)
     return (
         f"{overheads.RESERVE // MIB:,} MiB of every device is kept free as reserve",
+        *base.assumptions,
         *accounting.memory_assumptions(catalog, base, gpus),
     )
 

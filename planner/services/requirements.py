@@ -14,6 +14,7 @@ from planner.catalog.schema import Gpu, ModelRow, Quantization
 from planner.engines.llama_cpp import overheads
 from planner.errors import RequestError
 from planner.model.architecture import Architecture, Dense, Grouped, Latent, MixtureOfExperts
+from planner.model.own_quantization import OWN
 from planner.model.tensors import active_parameters, parameters
 from planner.services import requirements_figures as figures
 from planner.services.requirements_answers import CONSUMER_GPU, Page, answers
@@ -102,7 +103,7 @@ def _mixes(
         )
     at = figures.subject_at(catalog, row.name, row.recommended, window)
     layers = at.architecture.layers
-    if any(isinstance(layer.feed_forward, MixtureOfExperts) for layer in layers):
+    if any(isinstance(layer.network, MixtureOfExperts) for layer in layers):
         return tuple(mixes), ()
     reason = "the model has no routed experts: the file would be that of Q8_0"
     left = tuple(LeftOut(name=m.name, reason=reason) for m in mixes if m.name == EXPERTS_ONLY)
@@ -175,15 +176,19 @@ def _mechanisms(architecture: Architecture) -> tuple[str, ...]:
     """How its layers attend and feed forward, each kind once."""
     found: dict[str, None] = {}
     for layer in architecture.layers:
-        match layer.attention:
+        match layer.mixer:
             case Latent():
                 found["latent attention"] = None
             case Grouped(window=None):
                 found["full attention"] = None
             case Grouped(window=window):
                 found[f"attention over a window of {window:,} tokens"] = None
+            case None:
+                pass
+            case mixer:
+                found[f"a state of constant size ({mixer.kind.replace('_', ' ')})"] = None
     for layer in architecture.layers:
-        match layer.feed_forward:
+        match layer.network:
             case MixtureOfExperts(experts=experts, used=used):
                 found[f"{used} of {experts} experts a token"] = None
             case Dense():
@@ -222,7 +227,13 @@ def _assumptions(catalog: Catalog, held: Sequence[Machine], at: Subject) -> tupl
         runtime = overheads.runtime(gpu, at.architecture, at.settings)
         if runtime.assumption is not None:
             contexts.setdefault(runtime.bytes, []).append(gpu.title)
-    found = [
+    found = list(at.architecture.assumptions)
+    if at.row.file:
+        found.append(
+            f"{OWN} is the file's own tensors; the other quantizations are by the rules of their "
+            "mixes, and would need to be made from 16-bit weights"
+        )
+    found += [
         f"the engine's context and libraries take {size // MIB} MiB on {_some(titles)}: "
         "nobody has logged them there"
         for size, titles in contexts.items()

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from planner import accounting
 from planner.engines.llama_cpp import overheads
+from planner.model.own_quantization import OWN
 from planner.plan import Body
 from planner.solver.commands import command_of
 from planner.solver.formulate import Formulation
 from planner.solver.session import Session
+from planner.subject import unpublished
 from planner.units import GIB
 
 STALE = datetime.timedelta(days=90)
@@ -21,7 +23,9 @@ def assumptions(session: Session, formulation: Formulation, gpus: Sequence[str])
     """Defaults that were taken and facts that were assumed, each one line."""
     request, subject = session.request, formulation.subject
     lines = []
-    if request.quant == "auto":
+    if subject.quantization.name == OWN:
+        lines.append(f"weights: {subject.quantization.quality}")
+    elif request.quant == "auto":
         lines.append(f"quantization {subject.quantization.name}: chosen, as none was asked for")
     if request.context is None:
         lines.append(f"context {subject.context:,} tokens per request: the model's full window")
@@ -43,6 +47,7 @@ def assumptions(session: Session, formulation: Formulation, gpus: Sequence[str])
         )
     if subject.architecture.layers[-1].mtp:
         lines.append("multi-token-prediction blocks are stored but not run")
+    lines += subject.assumptions
     lines += accounting.memory_assumptions(session.catalog, subject, gpus)
     return tuple(dict.fromkeys(lines))
 
@@ -56,6 +61,7 @@ def _warnings(session: Session, formulation: Formulation, body: Body) -> Iterato
     request, catalog, subject = session.request, session.catalog, formulation.subject
     if subject.row.usual:
         yield f"usually served another way: {subject.row.usual}"
+    yield from unpublished(subject.row, subject.quantization.name)
     workload = request.input_tokens + request.output_tokens
     if workload > subject.context:
         yield (

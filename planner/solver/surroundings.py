@@ -49,12 +49,18 @@ def published(catalog: Catalog, row: ModelRow) -> list[str]:
     """GGUF quantizations to choose from for a model.
 
     Those of its repositories; where no full list of them is known, also the mixes that public
-    pages list for every model.
+    pages list for every model. Of a file, the file.
     """
+    if row.file:
+        return [row.recommended]
     shelves = [shelf for shelf in row.repositories if shelf.kind == "gguf"]
     known = [name for shelf in shelves for name in shelf.quantizations]
     if not any(shelf.complete for shelf in shelves):
-        known += [name for name, entry in catalog.quantizations.items() if entry.nominal_bits]
+        known += [
+            name
+            for name, entry in catalog.quantizations.items()
+            if entry.nominal_bits and entry.kind == "gguf"
+        ]
     return [name for name in dict.fromkeys(known) if name in catalog.quantizations]
 
 

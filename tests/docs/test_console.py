@@ -45,9 +45,10 @@ def test_a_page_may_say_that_a_command_fails(tmp_path: Path) -> None:
 
 
 def test_errors_are_shown_and_wall_time_is_not(tmp_path: Path) -> None:
-    text = console("$ plan kimi-k3x", "-", "$ echo $?", "-")
-    lines = ["error: unknown model 'kimi-k3x'", "", "hint: did you mean 'kimi-k2'?"]
-    assert refreshed(text, tmp_path) == console("$ plan kimi-k3x", *lines, "$ echo $?", "2")
+    text = console("$ plan gpt-osss", "-", "$ echo $?", "-")
+    hint = "hint: did you mean 'gpt-oss-20b' or 'gpt-oss-120b'?"
+    lines = ["error: unknown model 'gpt-osss'", "", hint]
+    assert refreshed(text, tmp_path) == console("$ plan gpt-osss", *lines, "$ echo $?", "2")
     command = "$ echo 'took 1.5 s' >&2; echo yes"
     assert refreshed(console(command, "-"), tmp_path) == console(command, "yes")
 

@@ -1,117 +1,164 @@
-"""The bytes llama.cpp's graph allocator reserves on a device: activations, masks and inputs.
+"""The bytes llama.cpp's graph reserves on a device and on the host: activations, masks and inputs.
 
-The allocator reuses buffers, so what counts is the fattest moment of the graph: in a layer's
-feed-forward network, in its attention, or where logits are made. Every formula is fitted to
-tables the engine printed for two builds (`tests/reality/llama_*.csv`), none to GPU backends.
-
-Legend: d hidden size, h width of all heads' outputs, H heads, E experts; elements are f32 per
-token of a step. *Copies* are those of the graph's inputs: 4 where devices pipeline, else 1.
+Devices: the graph of their layers is replayed through the allocator (`graph`, `ggml_alloc`);
+equal to the MiB to tables the engine printed for two builds (`tests/reality/llama_*.csv`), none of
+GPU backends. Graphs repeat themselves with the layers, so of a repeated run a few are enough.
 """
 
 from __future__ import annotations
 
-from planner.engines.llama_cpp.peaks import F32, Kind, Peaks, Position, head_width
+from planner.engines.llama_cpp.graph import Place, graph_bytes, is_mamba
+from planner.engines.llama_cpp.graph_attention import key_rotation, value_rotation
+from planner.engines.llama_cpp.graph_recurrent import Seam
+from planner.engines.llama_cpp.graph_tape import F32, PIPELINE_COPIES
+from planner.engines.llama_cpp.graph_traits import traits_of
 from planner.engines.llama_cpp.settings import Settings
-from planner.model.architecture import Architecture, Dense, Grouped
+from planner.engines.llama_cpp.state import value_width
+from planner.model.architecture import Architecture, Grouped, Latent, MixtureOfExperts
+from planner.model.recurrent import Mamba, Mamba2
+from planner.units import KIB
 
-PIPELINE_COPIES = 4
-"""Copies of the inputs the scheduler keeps (GGML_SCHED_MAX_COPIES)."""
-VALUE_ROTATION = 64
-"""Side of the matrix that rotates V before it is quantized."""
-KEEPS_MASK = frozenset({"gpt-oss", "gemma3"})
-"""Architectures that need the mask to the end of a layer."""
+LONGEST_PERIOD = 8
+"""Layers after which the kinds of layer repeat at the latest, where a run is cut short."""
+REPEATS = 6
+"""Repeats of a run of layers that are replayed; more change nothing."""
+FULL_WINDOW_SLACK = 160 * KIB
+"""Bytes for what `--swa-full` with a quantized cache takes for reasons not found: up to 0.14 MiB
+in two of 3,400 device rows."""
+
+_Key = tuple[tuple[int, ...], Place]
 
 
 class Graph:
     """Graph sizes of one network under one set of settings."""
 
-    __slots__ = ("_architecture", "_peaks", "_settings", "_windows")
+    __slots__ = ("_architecture", "_kinds", "_numbers", "_runs", "_settings", "_sizes", "_windows")
 
     def __init__(self, architecture: Architecture, settings: Settings) -> None:
         self._architecture = architecture
         self._settings = settings
-        self._peaks = Peaks(architecture, settings)
+        self._kinds, self._numbers = _kinds(architecture)
+        self._runs: dict[int, list[tuple[int, ...]]] = {}
+        self._sizes: dict[_Key, int] = {}
         self._windows: tuple[int | None, ...] = tuple(
             dict.fromkeys(
-                layer.attention.window if isinstance(layer.attention, Grouped) else None
+                layer.mixer.window if isinstance(layer.mixer, Grouped) else None
                 for layer in architecture.layers
+                if isinstance(layer.mixer, Grouped | Latent)
             )
         )
 
-    def device(self, kinds: tuple[Kind, ...], position: Position) -> int:
-        """Bytes a device with these kinds of layer reserves."""
-        settings, name = self._settings, self._architecture.gguf_name
-        logits = 0
-        if position.output:
-            norms = 12 if self._architecture.post_norms else 6
-            row = self._architecture.vocabulary + norms * self._architecture.hidden
-            logits = F32 * settings.slots * row
-        windows = tuple(dict.fromkeys(kind.window for kind in kinds))
-        mask = peak = self._mask(windows, pipelined=position.pipelined)
-        for kind in kinds:
-            network = self._peaks.feed_forward(kind, position) + self._kept(mask, kind, position)
-            peak = max(peak, self._peaks.attention(kind, position) + mask, network)
-        if kinds and name == "gemma3" and self._keeps_query(position):
-            peak += self._peaks.bytes(head_width(kinds[0].layer.attention))
-        peak += self._value_indices(windows, pipelined=position.pipelined)
-        return max(peak, logits) + self._small(pipelined=position.pipelined)
+    def device(self, first: int, stop: int, *, pipelined: bool, norm_before: bool = True) -> int:
+        """Bytes a device with the slots [first, stop) reserves.
+
+        Args:
+            first: its first slot; 0 makes it the first device.
+            stop: one past its last slot; past all layers makes it the one with the output.
+            pipelined: whether inputs are kept in several copies.
+            norm_before: see `planner.engines.llama_cpp.graph.Place`.
+        """
+        depth = self._architecture.depth
+        end = min(stop, depth)
+        run = self._run(first, end) if first < end else ()
+        place = Place(
+            first=first == 0,
+            last=bool(run) and end == depth,
+            output=stop > len(self._architecture.layers),
+            pipelined=pipelined,
+            norm_before=norm_before and not self._sums_late(first),
+            norm_after=norm_before and not self._sums_late(end),
+            seam=self._seam(first, end),
+        )
+        size = self._sizes.get((run, place))
+        if size is None:
+            layers = self._architecture.layers
+            held = tuple((number, layers[number]) for number in (self._numbers[k] for k in run))
+            size = graph_bytes(self._architecture, self._settings, held, place)
+            if self._settings.swa_full and self._settings.quantized_cache:
+                size += FULL_WINDOW_SLACK
+            self._sizes[run, place] = size
+        return size
+
+    def _sums_late(self, layer: int) -> bool:
+        """Whether the sum that ends the layer before is left to the device of `layer`.
+
+        Nothing with weights is between the experts and the start of a Mamba block.
+        """
+        layers, depth = self._architecture.layers, self._architecture.depth
+        if not 0 < layer < depth or not is_mamba(layers[layer]):
+            return False
+        network = layers[layer - 1].network
+        if not isinstance(network, MixtureOfExperts):
+            return False
+        return not (network.shared_intermediate or network.latent)
+
+    def _seam(self, first: int, end: int) -> Seam:
+        """How a device with layers [first, end) starts and ends as far as Mamba goes."""
+        layers, depth = self._architecture.layers, self._architecture.depth
+        mambas = [at for at in range(first, end) if is_mamba(layers[at])]
+        late = self._sums_late(first)
+        leads, borrowed = first > 0 and mambas[:1] == [first] and not late, None
+        if first and mambas:
+            lender = self._lender(mambas[0])
+            if lender is not None and lender < first:
+                leads, borrowed = True, layers[lender].mixer
+        borrower = next((at for at in range(end, depth) if is_mamba(layers[at])), None)
+        lent = None if borrower is None else self._lender(borrower)
+        return Seam(
+            leads=leads,
+            sums=late,
+            borrowed=borrowed if isinstance(borrowed, Mamba | Mamba2) else None,
+            lends=lent is not None and first <= lent < end,
+        )
+
+    def _lender(self, borrower: int) -> int | None:
+        """The Mamba layer whose gate waits until that of layer `borrower` starts, if any does."""
+        layers = self._architecture.layers
+        for at in reversed(range(borrower)):
+            layer = layers[at]
+            if isinstance(layer.network, MixtureOfExperts):
+                return None
+            if is_mamba(layer):
+                return at
+            if layer.mixer is not None:
+                return None
+        return None
+
+    def _run(self, first: int, stop: int) -> tuple[int, ...]:
+        """The kinds of layers [first, stop), without repeats beyond `REPEATS`."""
+        runs = self._runs.get(first)
+        if runs is None:
+            runs = self._runs[first] = _shortened(self._kinds[first:])
+        return runs[stop - first - 1]
 
     def host(self, *, pipelined: bool) -> int:
-        """Bytes reserved on the host, which embeds the tokens and makes the inputs."""
-        inputs = 10 if pipelined else 4 if self._settings.rpc_pipelines else 2
+        """Bytes reserved on the host, which embeds the tokens and makes the inputs.
+
+        Given embeddings, in the width of one with images, and those of tokens; both once more in
+        builds that mix them in one step.
+        """
+        hidden = self._architecture.hidden
+        wide = hidden * (1 + traits_of(self._architecture.gguf_name).image_layers)
+        mixes = pipelined or self._settings.rpc_pipelines
+        given = (2 if mixes else 1) * (PIPELINE_COPIES if pipelined else 1)
         return (
-            self._peaks.bytes(inputs * self._architecture.hidden)
-            + self._mask(self._windows, pipelined=pipelined)
-            + self._value_indices(self._windows, pipelined=pipelined)
+            self._bytes(given * wide + (2 if mixes else 1) * hidden)
+            + self._mask(pipelined=pipelined)
+            + self._value_indices(pipelined=pipelined)
             + self._small(pipelined=pipelined)
         )
 
-    def _kept(self, mask: int, kind: Kind, position: Position) -> int:
-        """Bytes of the mask that a layer's feed-forward network cannot reuse.
+    def _bytes(self, elements: int) -> int:
+        """F32 bytes of `elements` per token of a step."""
+        return F32 * self._settings.rows * elements
 
-        One copy of the mask is freed after the last attention of a device, so before the network
-        of a layer alone there. What is left of the hole depends on the order of things: at most d.
-        """
-        name = self._architecture.gguf_name
-        if position.full_first and name == "gemma3" and self._settings.flash_attention:
-            return self._kept_of_full(mask, kind)
-        if position.pipelined or name in KEEPS_MASK:
-            return mask
-        row = self._peaks.bytes(self._architecture.hidden)
-        if position.layers == 1 and not position.first:
-            return min(mask, row)
-        if kind == position.lone:
-            return row if mask < row else 0
-        return mask
-
-    def _kept_of_full(self, mask: int, kind: Kind) -> int:
-        """As `_kept` where gemma3 frees the mask of a leading full layer: holes take whole rows."""
-        network = kind.layer.feed_forward
-        assert isinstance(network, Dense)
-        sliding = self._mask(tuple(w for w in self._windows if w is not None), pipelined=False)
-        full, row = mask - sliding, self._peaks.bytes(self._architecture.hidden)
-        inner = self._peaks.bytes(network.intermediate)
-        if full >= inner:
-            return sliding + full % inner
-        return sliding + row if full >= 3 * row else mask
-
-    def _keeps_query(self, position: Position) -> bool:
-        """Whether gemma3 keeps one h more.
-
-        With a quantized cache on the first device, and on all when pipelined; without flash
-        attention on a first device of one layer.
-        """
-        if self._settings.quantized_cache:
-            return position.first or position.pipelined
-        return position.first and position.layers == 1 and not self._settings.flash_attention
-
-    def _mask(self, windows: tuple[int | None, ...], *, pipelined: bool) -> int:
+    def _mask(self, *, pipelined: bool) -> int:
         """Copies * tokens * cells of each kind of cache * 2 B (4 B without flash attention)."""
         settings = self._settings
         copies = PIPELINE_COPIES if pipelined else 1
         element = 2 if settings.flash_attention else 4
-        cells = settings.cells() if None in windows else 0
-        sliding = [window for window in windows if window is not None]
+        cells = settings.cells() if None in self._windows else 0
+        sliding = [window for window in self._windows if window is not None]
         if sliding:
             cells += settings.cells(max(sliding))
         return copies * settings.rows * element * cells
@@ -120,32 +167,67 @@ class Graph:
         """Inputs besides masks and, of a quantized cache, its rotation matrices.
 
         Words per token and copy: 4 of inputs, 4 of indices per cache (2 where those of V are
-        counted apart). Rotations per cache: one matrix for K, the largest power of two in the
-        head, and one for V of 64 by 64.
+        counted apart). Rotations per cache: one matrix for K and one for V.
         """
         copies = PIPELINE_COPIES if pipelined else 1
         per_cache = 4 if self._settings.flash_attention else 2
-        small = self._peaks.bytes((4 + per_cache * len(self._windows)) * copies)
-        heads = [
-            layer.attention.head_dim
-            for layer in self._architecture.layers
-            if isinstance(layer.attention, Grouped)
-        ]
-        if self._settings.quantized_cache and heads:
-            side = max(head & -head for head in heads)
-            rotations = F32 * (side**2 + VALUE_ROTATION**2)
-            small += copies * len(self._windows) * rotations
-        return small
+        small = self._bytes((4 + per_cache * len(self._windows)) * copies)
+        if not self._settings.quantized_cache:
+            return small
+        mixers = {layer.mixer for layer in self._architecture.layers}
+        rotations = max(
+            key_rotation(mixer.head_dim) ** 2
+            + value_rotation(mixer.value_dim or mixer.head_dim) ** 2
+            if isinstance(mixer, Grouped)
+            else 0
+            for mixer in mixers
+        )
+        return small + F32 * copies * len(self._windows) * rotations
 
-    def _value_indices(self, windows: tuple[int | None, ...], *, pipelined: bool) -> int:
+    def _value_indices(self, *, pipelined: bool) -> int:
         """Without flash attention: an 8-byte index per value element, cache and copy."""
         if self._settings.flash_attention:
             return 0
         copies = PIPELINE_COPIES if pipelined else 1
-        width = max(
-            layer.attention.kv_heads * layer.attention.head_dim
-            if isinstance(layer.attention, Grouped)
-            else 0
-            for layer in self._architecture.layers
-        )
-        return self._peaks.bytes(2 * width * copies * len(windows))
+        width = max(value_width(layer.mixer) for layer in self._architecture.layers)
+        return self._bytes(2 * width * copies * len(self._windows))
+
+
+def _kinds(architecture: Architecture) -> tuple[tuple[int, ...], list[int]]:
+    """The kind of each layer, and of each kind the number of a layer that is of it.
+
+    Layers are of one kind if they look alike, and if the engine treats their numbers alike.
+    """
+    traits, depth = traits_of(architecture.gguf_name), architecture.depth
+    known: dict[object, int] = {}
+    numbers: list[int] = []
+    kinds: list[int] = []
+    ids: dict[int, int] = {}
+    shapes: dict[object, int] = {}
+    for number, layer in enumerate(architecture.layers[:depth]):
+        shape = ids.get(id(layer))
+        if shape is None:
+            shape = ids[id(layer)] = shapes.setdefault(layer, len(shapes))
+        image = number if number < traits.image_layers else -1
+        turn = (number + 1) % (traits.turns_not_every or 1)
+        key = (shape, image, turn, number == depth - 1)
+        if key not in known:
+            known[key] = len(known)
+            numbers.append(number)
+        kinds.append(known[key])
+    return tuple(kinds), numbers
+
+
+def _shortened(kinds: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Of each start of `kinds`, the kinds without repeats beyond `REPEATS` of a period."""
+    run: list[int] = []
+    found: list[tuple[int, ...]] = []
+    for kind in kinds:
+        run.append(kind)
+        for period in range(1, LONGEST_PERIOD + 1):
+            held = (REPEATS + 1) * period
+            if len(run) >= held and run[-held:-period] == run[-held + period :]:
+                del run[-period:]
+                break
+        found.append(tuple(run))
+    return found

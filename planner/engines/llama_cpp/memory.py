@@ -12,9 +12,10 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from planner.engines.llama_cpp.compute import Graph
-from planner.engines.llama_cpp.peaks import Kind, Position
+from planner.engines.llama_cpp.loaded import as_loaded, settings_of
 from planner.engines.llama_cpp.settings import Settings, padded
-from planner.model.architecture import Architecture, Attention, Latent
+from planner.engines.llama_cpp.state import block_caches
+from planner.model.architecture import Architecture
 from planner.model.weights import StoredTensor, Weights
 from planner.quantization.gguf_types import row_bytes
 
@@ -43,14 +44,9 @@ class SplitMemory:
     """
 
     __slots__ = (
-        "_architecture",
         "_cuda_sums",
-        "_full_sums",
         "_graph",
-        "_graph_sizes",
         "_host_weights",
-        "_kind_sums",
-        "_kinds",
         "_known",
         "_kv_sums",
         "_settings",
@@ -59,7 +55,7 @@ class SplitMemory:
     )
 
     def __init__(self, architecture: Architecture, weights: Weights, settings: Settings) -> None:
-        self._architecture = architecture
+        architecture, settings = as_loaded(architecture), settings_of(architecture, settings)
         self._settings = settings
         self.slots = len(architecture.layers) + 1
         per_slot, padding, self._host_weights = _slot_weights(architecture, weights)
@@ -67,10 +63,6 @@ class SplitMemory:
         self._cuda_sums = (0, *accumulate(padding))
         self._kv_sums = (0, *accumulate(_slot_cache(architecture, settings)))
         self._graph = Graph(architecture, settings)
-        self._kinds, self._kind_sums = _slot_kinds(architecture)
-        full = [Kind(layer, False).window is None for layer in architecture.layers]
-        self._full_sums = (0, *accumulate(map(int, full)))
-        self._graph_sizes: dict[tuple[int, bool, bool, int, bool, int, bool], int] = {}
         self._known: dict[tuple[int, int, bool], GraphMemory] = {}
 
     @property
@@ -102,7 +94,7 @@ class SplitMemory:
             memory = self._known[key] = GraphMemory(
                 self._weight_sums[stop] - self._weight_sums[first],
                 self._kv_sums[stop] - self._kv_sums[first],
-                self._compute(first, stop, pipelined=copies),
+                self._graph.device(first, stop, pipelined=copies),
             )
         return memory
 
@@ -118,39 +110,6 @@ class SplitMemory:
         part of one row.
         """
         return self._cuda_sums[stop] - self._cuda_sums[first]
-
-    def _compute(self, first: int, stop: int, *, pipelined: bool) -> int:
-        """Graph bytes, remembered by all they depend on."""
-        bits = 0
-        for bit, sums in enumerate(self._kind_sums):
-            if sums[stop] > sums[first]:
-                bits |= 1 << bit
-        depth = self._architecture.depth
-        layers = min(max(min(stop, depth) - first, 0), 3)
-        output = stop == self.slots
-        lone = -1 if pipelined or first else self._lone_kind(min(stop, depth))
-        full_first = not pipelined and layers > 1 and self._full_first(first, min(stop, depth))
-        key = (bits, first == 0, output, layers, pipelined, lone, full_first)
-        size = self._graph_sizes.get(key)
-        if size is None:
-            kinds = tuple(kind for bit, kind in enumerate(self._kinds) if bits >> bit & 1)
-            only = self._kinds[lone] if lone >= 0 else None
-            position = Position(first == 0, output, layers, pipelined, only, full_first)
-            size = self._graph_sizes[key] = self._graph.device(kinds, position)
-        return size
-
-    def _full_first(self, first: int, stop: int) -> bool:
-        """Whether of layers [first, stop) just the first has full attention."""
-        sums = self._full_sums
-        return sums[stop] - sums[first] == 1 and sums[first + 1] > sums[first] and stop > first + 1
-
-    def _lone_kind(self, stop: int) -> int:
-        """Of layers [0, stop), the kind of the last if no other is of it; -1 if there is one."""
-        if stop > 1:
-            for kind, sums in enumerate(self._kind_sums):
-                if sums[stop] == 1 and sums[stop - 1] == 0:
-                    return kind
-        return -1
 
 
 def _slot_weights(architecture: Architecture, weights: Weights) -> tuple[list[int], list[int], int]:
@@ -187,36 +146,13 @@ def _cuda_padding(tensor: StoredTensor) -> int:
 
 
 def _slot_cache(architecture: Architecture, settings: Settings) -> list[int]:
-    """Cache bytes of each slot; the output has none."""
+    """Cache and state bytes of each slot; the output has none."""
+    layers = architecture.layers
+    sizes = block_caches(layers, settings)
     return [
-        0 if layer.mtp and not settings.mtp_has_kv else _layer_cache(layer.attention, settings)
-        for layer in architecture.layers
+        0 if layer.mtp and not settings.mtp_has_kv else size
+        for layer, size in zip(layers, sizes, strict=True)
     ] + [0]
-
-
-def _layer_cache(attention: Attention, settings: Settings) -> int:
-    """Streams * cells * (K row + V row); a latent is one row and no V."""
-    if isinstance(attention, Latent):
-        row = row_bytes(settings.key_type, attention.kv_rank + attention.rope_dim)
-        return settings.streams * settings.cells() * row
-    width = attention.kv_heads * attention.head_dim
-    row = row_bytes(settings.key_type, width) + row_bytes(settings.value_type, width)
-    return settings.streams * settings.cells(attention.window) * row
-
-
-def _slot_kinds(
-    architecture: Architecture,
-) -> tuple[tuple[Kind, ...], tuple[tuple[int, ...], ...]]:
-    """The distinct kinds of layer, and of each the running count over the slots.
-
-    MTP blocks and the output run no layer.
-    """
-    depth, slots = architecture.depth, len(architecture.layers) + 1
-    per_slot = [Kind(architecture.layers[slot], slot == depth - 1) for slot in range(depth)]
-    kinds = tuple(dict.fromkeys(per_slot))
-    idle = [False] * (slots - depth)
-    held = ([kind == other for other in per_slot] + idle for kind in kinds)
-    return kinds, tuple((0, *accumulate(map(int, flags))) for flags in held)
 
 
 def device_of_slot(split: Sequence[float], slots: int) -> tuple[int, ...]:

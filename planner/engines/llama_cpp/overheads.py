@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from planner.catalog.schema import Gpu
+from planner.engines.llama_cpp.loaded import as_loaded, settings_of
 from planner.engines.llama_cpp.settings import Settings
-from planner.model.architecture import Architecture, Attention, Latent
+from planner.model.architecture import Architecture, Grouped, Latent, Mixer
 from planner.quantization.gguf_types import block_of
 from planner.units import GIB, MIB
 
@@ -75,20 +76,24 @@ def attention_copy(gpu: Gpu, architecture: Architecture, settings: Settings) -> 
 
     Source: fattn.cu of llama.cpp b11434 (tile and MMA kernels); not measured.
     """
+    architecture, settings = as_loaded(architecture), settings_of(architecture, settings)
     if gpu.family not in CUDA_CODE or not settings.flash_attention:
         return 0
     key = block_of(settings.key_type).weights > 1
     value = block_of(settings.value_type).weights > 1
     return max(
-        settings.streams * _copied_elements(layer.attention, settings, key=key, value=value) * F16
+        settings.streams * _copied_elements(layer.mixer, settings, key=key, value=value) * F16
         for layer in architecture.layers
     )
 
 
-def _copied_elements(attention: Attention, settings: Settings, *, key: bool, value: bool) -> int:
+def _copied_elements(attention: Mixer | None, settings: Settings, *, key: bool, value: bool) -> int:
     """Elements of K and V of one stream; MLA's V is the latent part of K."""
+    if not isinstance(attention, Grouped | Latent):
+        return 0
     if isinstance(attention, Latent):
         latent, rope = attention.kv_rank, attention.rope_dim
         return settings.cells() * (key * (latent + rope) + value * latent)
-    width = attention.kv_heads * attention.head_dim
-    return settings.cells(attention.window) * (key + value) * width
+    head_dim, value_dim = attention.head_dim, attention.value_dim or attention.head_dim
+    width = attention.kv_heads * (key * head_dim + value * value_dim)
+    return settings.cells(attention.window) * width

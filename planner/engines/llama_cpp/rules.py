@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
+from planner.engines.llama_cpp.loaded import NO_FLASH_ATTENTION
 from planner.engines.llama_cpp.settings import CELL_PADDING, Settings, padded
-from planner.model.architecture import Architecture, Latent
+from planner.model.architecture import Architecture, Grouped, Latent
 from planner.quantization.gguf_types import block_of
 from planner.request import KvType
 
@@ -15,6 +16,36 @@ MAX_SLOTS = 256
 """Slots of one process (LLAMA_MAX_SEQ)."""
 MAX_TOKENS = 2**31 - 1
 """Largest `-c`, `-b` or `-ub`: 32-bit signed numbers on the command line."""
+HEADS_FILL_HIDDEN = frozenset(
+    {
+        "baichuan",
+        "bailingmoe2",
+        "chatglm",
+        "cohere2",
+        "command-r",
+        "dbrx",
+        "exaone4",
+        "grok",
+        "internlm2",
+        "jais2",
+        "nemotron",
+        "olmo",
+        "olmo2",
+        "olmoe",
+        "phi2",
+        "phi3",
+        "phimoe",
+        "qwen",
+        "qwen2moe",
+        "qwen2vl",
+        "stablelm",
+        "starcoder2",
+        "xverse",
+    }
+)
+"""GGUF architectures whose query projection must be square (llama.cpp b11434, src/models)."""
+KV_PER_HEAD = frozenset({"dots1"})
+"""GGUF architectures without grouped queries there."""
 CACHE_TYPES: tuple[str, ...] = get_args(KvType)
 """Types `-ctk` and `-ctv` take."""
 
@@ -28,10 +59,28 @@ def illegal(architecture: Architecture, settings: Settings, devices: int) -> tup
         devices: offload devices, local and over RPC together.
     """
     return (
+        *_refused_shapes(architecture),
         *_device_count(architecture, devices),
         *_token_counts(settings),
         *_cache_types(architecture, settings),
     )
+
+
+def _refused_shapes(architecture: Architecture) -> list[str]:
+    """Shapes that the loader of a GGUF architecture does not take."""
+    name = architecture.gguf_name
+    grouped = [layer.mixer for layer in architecture.layers if isinstance(layer.mixer, Grouped)]
+    widths = {mixer.heads * mixer.head_dim for mixer in grouped}
+    if name in HEADS_FILL_HIDDEN and widths - {architecture.hidden}:
+        return [
+            f"llama.cpp loads models of architecture '{name}' only with heads as wide together as"
+            f" the hidden state, {architecture.hidden}, not {max(widths)}"
+        ]
+    if name in KV_PER_HEAD and any(mixer.kv_heads != mixer.heads for mixer in grouped):
+        return [
+            f"llama.cpp loads models of architecture '{name}' only with as many KV heads as heads"
+        ]
+    return []
 
 
 def _device_count(architecture: Architecture, devices: int) -> list[str]:
@@ -84,14 +133,20 @@ def _cache_types(architecture: Architecture, settings: Settings) -> list[str]:
     ]
     if reasons:
         return reasons
-    latent = any(isinstance(layer.attention, Latent) for layer in architecture.layers)
+    latent = any(isinstance(layer.mixer, Latent) for layer in architecture.layers)
     if latent and settings.key_type != settings.value_type:
         reasons.append(
             "a model with latent attention (MLA) needs the same type for K and V, "
             f"not {settings.key_type} and {settings.value_type}"
         )
     value_block = block_of(settings.value_type)
-    if value_block.weights > 1 and not settings.flash_attention:
+    name = architecture.gguf_name
+    if value_block.weights > 1 and name in NO_FLASH_ATTENTION:
+        reasons.append(
+            f"a V cache of type {settings.value_type} needs flash attention, which llama.cpp does"
+            f" not use for models of architecture '{name}'"
+        )
+    elif value_block.weights > 1 and not settings.flash_attention:
         reasons.append(f"a V cache of type {settings.value_type} needs flash attention")
     for part, name in types.items():
         block = block_of(name).weights
@@ -108,9 +163,9 @@ def _head_widths(architecture: Architecture, part: str) -> set[int]:
     """Elements per head of the K or V cache; MLA keeps one latent and no V."""
     widths = set()
     for layer in architecture.layers:
-        attention = layer.attention
-        if not isinstance(attention, Latent):
+        attention = layer.mixer
+        if isinstance(attention, Grouped):
             widths.add(attention.head_dim)
-        elif part == "K":
+        elif isinstance(attention, Latent) and part == "K":
             widths.add(attention.kv_rank + attention.rope_dim)
     return widths

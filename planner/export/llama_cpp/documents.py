@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from pathlib import PurePath
 
 from planner import units
 from planner.export import shell
 from planner.export.llama_cpp.machines import LOOPBACK, Machine, Served
 from planner.export.llama_cpp.scripts import VISIBLE_VARIABLE, script_name
+from planner.model.own_quantization import OWN
 from planner.plan import Plan
 
 HTTP_PORT = 8080
@@ -64,8 +66,10 @@ def settings(plan: Plan, machines: tuple[Machine, ...], title: str) -> str:
 
 
 def _weight_file(plan: Plan) -> str:
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{plan.model.name}-{plan.model.quant}")
-    return f"/models/{name}.gguf"
+    name = f"{plan.model.name}-{plan.model.quant}"
+    if plan.model.quant == OWN:
+        name = PurePath(plan.request.model).name.removesuffix(".gguf")
+    return f"/models/{re.sub(r'[^A-Za-z0-9._-]', '_', name)}.gguf"
 
 
 def _addresses(head: Machine, *, several: bool) -> str:

@@ -13,8 +13,10 @@ import pytest
 
 from planner.catalog import Catalog, load_catalog
 from planner.catalog.check import check, errors
+from planner.catalog.schema import Repository
 
 BEFORE = datetime.date(2020, 1, 1)
+ODD_REPOSITORY = Repository(kind="gguf", id="a/b", quantizations=("Q4",), source="a page")
 
 
 def broken(table: str, name: str, **changes: Any) -> Catalog:
@@ -38,6 +40,10 @@ def said(catalog: Catalog) -> set[tuple[str, str, str]]:
 
 
 BREACHES = [
+    ("models", "kimi-k3", {"aliases": ("moonshotai/KIMI-K2.5",)}, "aliases"),
+    ("models", "kimi-k3", {"family": "Kimi"}, "family"),
+    ("models", "kimi-k3", {"recommended": "Q4"}, "recommended"),
+    ("models", "kimi-k3", {"repositories": (ODD_REPOSITORY,)}, "repositories"),
     ("gpus", "h100-sxm-80", {"source": " "}, "source"),
     ("gpus", "h100-sxm-80", {"sources": {"wattage": "a page"}}, "sources.wattage"),
     ("gpus", "h100-sxm-80", {"sources": {"power": ""}}, "sources.power"),
@@ -150,3 +156,9 @@ def test_a_row_without_any_source_is_listed_whole() -> None:
     findings = check(load_catalog())
     whole = {found.name for found in findings if found.level == "unverified" and not found.field}
     assert "mi300a-128" in whole
+
+
+def test_an_unverified_field_of_a_model_is_listed() -> None:
+    catalog = broken("models", "kimi-k3", sources={"config": "unverified"})
+    listed = [found for found in check(catalog) if found.table == "model"]
+    assert [(f.level, f.name, f.field) for f in listed] == [("unverified", "kimi-k3", "config")]

@@ -56,6 +56,36 @@ def test_good_values_are_read_exactly():
     assert parsing.counts("-s", "8, 8,0") == (8, 8, 0)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("70B", 70 * 10**9),
+        ("70b", 70 * 10**9),
+        ("1.03T", 1_030_000_000_000),
+        ("500 M", 500 * 10**6),
+        ("32k", 32_000),
+        ("70553706496", 70_553_706_496),
+    ],
+)
+def test_parameters_are_counted_in_thousands_to_trillions(text, value):
+    assert parsing.parameters("--min-params", text) == value
+
+
+@pytest.mark.parametrize("text", ["", "B", "-1B", "1e9", "70BB", "70G", "1,000", "7.B", ".5B", "x"])
+def test_other_words_are_no_parameters(text):
+    with pytest.raises(BadQuantity, match="--min-params: not a number of parameters"):
+        parsing.parameters("--min-params", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("0", "must be more than 0"), ("0.0B", "more than 0"), ("1.5", "not a whole")],
+)
+def test_parameters_are_whole_and_some(text, said):
+    with pytest.raises(BadQuantity, match=said):
+        parsing.parameters("--max-params", text)
+
+
 @pytest.mark.parametrize("text", ["-1", "x", "", "nan", "inf"])
 def test_a_speed_is_a_plain_number(text):
     with pytest.raises(BadQuantity, match="--min-speed: not a speed"):

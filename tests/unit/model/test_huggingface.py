@@ -203,7 +203,7 @@ def test_an_unknown_type_of_known_fields_is_read_with_an_assumption() -> None:
     network = architecture_from_config({**LLAMA, "model_type": "llama9", "rope_theta": 1e6})
     known = architecture_from_config(LLAMA)
     assert network.layers == known.layers
-    assert network.gguf_name == "unknown"
+    assert network.gguf_name == "llama"
     assert known.assumptions == ()
     assert network.assumptions[0].startswith("model_type 'llama9' is not known")
     assert "nearest known family: 'llama'" in network.assumptions[0]
@@ -217,10 +217,50 @@ def test_an_unknown_type_with_strange_fields_names_them_and_the_nearest_family()
     assert "nearest known family: 'glm4_moe'" in error.value.hint
 
 
+OWN_FIELDS: dict[str, dict[str, object]] = {
+    "bailing_hybrid": {
+        "layer_types": ["full_attention"] * 4,
+        "linear_num_heads": 2,
+        "linear_head_dim": 32,
+        "linear_conv_kernel_dim": 4,
+    },
+    "bamba": {"layer_types": ["attention"] * 4},
+    "chatglm": {"ffn_hidden_size": 128},
+    "dbrx": {"ffn_config": {"ffn_hidden_size": 128, "moe_num_experts": 4, "moe_top_k": 2}},
+    "falcon_h1": {
+        "mamba_n_heads": 2,
+        "mamba_d_ssm": 64,
+        "mamba_n_groups": 1,
+        "mamba_d_state": 16,
+        "mamba_d_conv": 4,
+    },
+    "granitemoehybrid": {"layer_types": ["attention"] * 4},
+    "inkling_text": {
+        "conv_kernel_size": 4,
+        "d_rel": 4,
+        "rel_extent": 16,
+        "head_dim": 16,
+        "n_shared_experts": 1,
+    },
+    "lfm3": {"layer_types": ["full_attention"] * 4},
+    "qwen4_exp_text": {
+        "layer_types": ["full_attention"] * 4,
+        "hc_count": 2,
+        "hc_lowrank": 8,
+    },
+    "lfm2": {"layer_types": ["full_attention"] * 4},
+    "lfm2_moe": {"layer_types": ["full_attention"] * 4},
+    "gemma3n_text": {"altup_num_inputs": 4, "laurel_rank": 8},
+    "mpt": {"d_model": 64},
+}
+"""Fields without which a config of the family says too little."""
+
+
 @pytest.mark.parametrize("model_type", list(FAMILIES))
 def test_every_family_reads_a_plain_config(model_type: str) -> None:
-    network = architecture_from_config({**LLAMA, "model_type": model_type})
+    own = OWN_FIELDS.get(model_type, {})
+    network = architecture_from_config({**LLAMA, "model_type": model_type, **own})
     family = FAMILIES[model_type]
-    assert network.gguf_name == family.gguf_name
+    assert network.gguf_name in (family.gguf_name, family.gguf_name_with_experts)
     assert network.depth == (8 if family.two_in_one else 4)
     assert network.assumptions == ()

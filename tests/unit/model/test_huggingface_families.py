@@ -223,8 +223,22 @@ def test_more_heads_than_channels_are_refused() -> None:
 
 @pytest.mark.parametrize("field", ["num_hidden_layers", "num_nextn_predict_layers"])
 def test_absurd_numbers_of_blocks_are_refused_at_once(field: str) -> None:
-    with pytest.raises(UnsupportedArchitecture, match="config has 1000000000000 "):
+    with pytest.raises(UnsupportedArchitecture, match="config has 1000000000 "):
+        architecture_from_config({**BASE, "model_type": "llama", field: 10**9})
+    with pytest.raises(UnsupportedArchitecture, match=f"'{field}' is 1000000000000; engines"):
         architecture_from_config({**BASE, "model_type": "llama", field: 10**12})
+
+
+def test_no_more_experts_are_used_than_there_are() -> None:
+    with pytest.raises(UnsupportedArchitecture, match="config has 8 experts, of which 9 are used"):
+        architecture_from_config(
+            {
+                **BASE,
+                "model_type": "mixtral",
+                "num_local_experts": 8,
+                "num_experts_per_tok": 9,
+            }
+        )
 
 
 ANYTHING = st.recursive(

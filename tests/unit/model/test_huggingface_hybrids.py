@@ -10,7 +10,6 @@ from planner.errors import UnsupportedArchitecture
 from planner.model.architecture import Dense, Grouped, Latent, MixtureOfExperts
 from planner.model.huggingface import architecture_from_config
 from planner.model.recurrent import GatedDelta, KimiDelta, Lightning, Mamba, Mamba2
-from planner.model.tensors import gguf_tensors
 
 BASE: dict[str, Any] = {
     "hidden_size": 64,
@@ -179,11 +178,9 @@ def test_searched_blocks_of_another_kind_are_refused() -> None:
         architecture_from_config(searched({"no_op": True}, {"ffn_mult": float("nan")}))
 
 
-def test_recurrent_blocks_can_be_counted_but_not_sized() -> None:
+def test_blocks_without_attention_or_a_network_say_so() -> None:
     network = architecture_from_config(QWEN)
     with pytest.raises(UnsupportedArchitecture, match="mixer 'gated_delta'"):
         _ = network.layers[0].attention
     with pytest.raises(UnsupportedArchitecture, match="without a feed-forward"):
         _ = architecture_from_config(NEMOTRON).layers[0].feed_forward
-    with pytest.raises(UnsupportedArchitecture, match="of architecture 'qwen3next'"):
-        gguf_tensors(network)

@@ -18,7 +18,20 @@ from planner.services.requirements import requirements
 from planner.services.requirements_answers import CONSUMER_GPU
 from planner.services.requirements_values import Method, Requirements
 
-MODELS = tuple(load_catalog().models)
+MODELS = (
+    "deepseek-r1",
+    "gemma3-27b",
+    "glm-4.5-air",
+    "gpt-oss-120b",
+    "gpt-oss-20b",
+    "kimi-k2",
+    "llama-3.1-405b",
+    "mixtral-8x22b",
+    "qwen3-235b",
+    "qwen3-4b",
+    "starcoder2-7b",
+)
+"""One or two of each kind of network."""
 METHODS: tuple[Method, ...] = get_args(Method)
 
 
@@ -31,13 +44,9 @@ def answer_to(page: Requirements, words: str) -> str:
     return next(answer.answer for answer in page.answers if words in answer.question)
 
 
-def test_the_catalog_has_the_models_of_the_main_job() -> None:
-    assert {"kimi-k2", "deepseek-r1", "llama-3.1-405b", "gpt-oss-120b"} <= set(MODELS)
-
-
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("model", MODELS)
-def test_every_model_of_the_catalog_has_a_page(model: str, method: Method) -> None:
+def test_every_kind_of_network_has_a_page(model: str, method: Method) -> None:
     page = page_of(model, method)
     text = plain_text(render(page), width=100)
     assert page.model.title in text

@@ -1,0 +1,28 @@
+"""Rules of the model rows: names that mean one model, and quantizations that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from planner.catalog.finding import Finding, error
+from planner.catalog.load import Catalog
+
+
+def model_findings(catalog: Catalog) -> Iterator[Finding]:
+    """Breaches of the rules by any model row."""
+    owners: dict[str, str] = {}
+    for model in catalog.models.values():
+        for name in dict.fromkeys(text.casefold() for text in (model.name, *model.aliases)):
+            owner = owners.setdefault(name, model.name)
+            if owner != model.name:
+                yield error("model", model.name, "aliases", f"'{name}' is a name of '{owner}' too")
+        if model.family != model.family.casefold():
+            yield error("model", model.name, "family", f"'{model.family}' is not in lower case")
+        if model.recommended not in catalog.quantizations:
+            message = f"there is no quantization '{model.recommended}'"
+            yield error("model", model.name, "recommended", message)
+        for repository in model.repositories:
+            for quant in repository.quantizations:
+                if quant not in catalog.quantizations:
+                    message = f"{repository.id}: there is no quantization '{quant}'"
+                    yield error("model", model.name, "repositories", message)

