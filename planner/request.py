@@ -21,7 +21,7 @@ class PlanRequest(Value):
     """One question to the planner, as typed; None means the documented default."""
 
     model: str
-    """Model name, alias or published id."""
+    """Model name, alias or published id; a config.json, its folder or a GGUF file."""
     quant: str = "auto"
     """Quantization, or `auto`."""
     engine: Literal["llama.cpp"] = "llama.cpp"
@@ -78,7 +78,7 @@ class EvaluateRequest(Value):
     """A layout the user names: what does each device hold, and does it fit."""
 
     model: str
-    """Model name, alias or published id."""
+    """Model name, alias or published id; a config.json, its folder or a GGUF file."""
     quant: str = "auto"
     """Quantization, or `auto`."""
     engine: Literal["llama.cpp"] = "llama.cpp"

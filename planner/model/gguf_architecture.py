@@ -83,6 +83,7 @@ def architecture_from_gguf(metadata: Metadata, shapes: Shapes) -> Architecture:
         norm_weights="output_norm.weight" in shapes,
         norm_bias=read.has(0, "attn_norm.bias"),
         output_bias="output.bias" in shapes,
+        expert_norms=3 if read.has(0, "pre_ffw_norm_2.weight") else 0,
         layer_scale=read.has(0, "layer_output_scale.weight"),
     )
     return network.model_copy(update={"assumptions": differences(network, shapes)})
@@ -165,6 +166,7 @@ def _grouped(read: Fields, block: int) -> Grouped:
         output_gate=inside or gate == every_channel,
         gate_apart=gate == every_channel,
         value_dim=None if value_dim == head_dim else value_dim,
+        shared_kv=read.has(block, "attn_k.weight") and not read.has(block, "attn_v.weight"),
     )
 
 
@@ -245,6 +247,7 @@ def _experts(read: Fields, block: int) -> MixtureOfExperts:
         ),
         score_bias=read.has(block, "exp_probs_b.bias") or read.has(block, "exp_probs_b"),
         expert_bias=read.has(block, "ffn_down_exps.bias"),
+        router_scales=read.has(block, "ffn_gate_inp.scale"),
         shared_gate=read.has(block, "ffn_gate_inp_shexp.weight"),
         latent=(
             read.shape(f"blk.{block}.ffn_latent_down.weight", 2)[1]

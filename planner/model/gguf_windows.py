@@ -16,6 +16,7 @@ FULL_ATTENTION_EVERY: Mapping[str, int | None] = MappingProxyType(
         "exaone4": 4,
         "gemma2": 2,
         "gemma3": 6,
+        "gemma4": None,
         "gpt-oss": 2,
         "llama4": 4,
         "mellum": 4,

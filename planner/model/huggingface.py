@@ -249,7 +249,8 @@ def _assumptions(read: Fields, model_type: str, family: str) -> tuple[str, ...]:
         raise UnsupportedArchitecture(
             f"no rules for model_type '{model_type}', and config fields not understood: "
             + ", ".join(f"'{field}'" for field in strange),
-            hint=f"nearest known family: '{_nearest(model_type)}'; known: " + ", ".join(FAMILIES),
+            hint=f"nearest known family: '{_nearest(model_type)}', of {len(FAMILIES)}; a GGUF file"
+            " of the model says more",
         )
     if family in FAMILIES:
         return (f"model_type '{model_type}' is not known: read as '{family}', as its class says",)

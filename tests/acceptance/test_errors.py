@@ -30,7 +30,7 @@ checked = 2026-11-25
 REQUESTS = {
     "kimi-k3x": (2, "unknown model 'kimi-k3x'", "kimi-k2"),
     "kimi-k2 --quant Q4KM": (2, "unknown quant 'Q4KM'", "Q4_K_M"),
-    "kimi-k2 --quant FP8": (2, "unknown quant 'FP8'", "plan quants"),
+    "kimi-k2 --quant FP8": (3, "llama.cpp cannot load FP8", "--quant Q4_K_M"),
     f"{MODEL} --budget -1": (2, "--budget", "300000"),
     f"{MODEL} --budget 0": (2, "--budget", "300000"),
     f"{MODEL} --budget 300,000": (2, "--budget", "300000"),

@@ -202,7 +202,7 @@ MODELS: dict[str, Made] = {
     "config UTF-16": file("config.json", json.dumps(LLAMA).encode("utf-16")),
     "config Git LFS pointer": file("config.json", POINTER),
     "config of no model": file("config.json", b"{}"),
-    "config of an unknown type": config(model_type="\x1b[31munknown"),
+    "config of an unknown type": config(model_type="\x1b[31munknown", mystery_layers=3),
     "config NaN for a size": config(hidden_size=float("nan")),
     "config infinite size": config(hidden_size=float("inf")),
     "config negative size": config(hidden_size=-4096),

@@ -26,13 +26,15 @@ gguf: Any = pytest.importorskip(
 )
 ALIGNMENT = 32
 """Bytes tensors are aligned to in a file."""
+FACTORS_ROOM = 4096
+"""Bytes for a table of rotary factors, which is no weight."""
 WITH_LOGIT_SCALE = ("command-r", "cohere2", "granite", "granitemoe", "minicpm")
 WITH_SECTIONS = ("paddleocr", "qwen2vl", "qwen3vl", "qwen3vlmoe")
 """Architectures whose files name the parts of a head that rotate by time, height and width."""
 WITH_DEEPSTACK = ("qwen3vl", "qwen3vlmoe")
 DEEPSTACK_LAYERS = 3
 """Layers of the vision tower that are added to the first layers of those."""
-WITH_PATTERN = ("mellum", "mimo2", "step35")
+WITH_PATTERN = ("gemma4", "mellum", "mimo2", "step35")
 """Architectures that only read a list of which layers have a window."""
 
 
@@ -58,7 +60,7 @@ def write_sparse_gguf(path: Path, architecture: Architecture, weights: Weights) 
     writer.write_ti_data_to_file()
     assert writer.fout is not None
     file = writer.fout[0]
-    data = sum(padded(tensor.bytes, ALIGNMENT) for tensor in weights.tensors)
+    data = sum(padded(tensor.bytes, ALIGNMENT) for tensor in weights.tensors) + FACTORS_ROOM
     file.truncate(padded(file.tell(), ALIGNMENT) + data)
     writer.close()
     return path
@@ -112,14 +114,31 @@ def _write_attention(writer: Any, architecture: Architecture) -> None:
         case Grouped() as first:
             grouped = [mixer for mixer in mixers if isinstance(mixer, Grouped)]
             writer.add_head_count_kv(_scalar_or_list([mixer.kv_heads for mixer in grouped]))
-            writer.add_key_length(first.head_dim)
-            writer.add_value_length(first.value_dim or first.head_dim)
-            writer.add_rope_dimension_count(first.head_dim)
+            if architecture.gguf_name == "gemma4":
+                _write_two_lengths(writer, grouped)
+            else:
+                writer.add_key_length(first.head_dim)
+                writer.add_value_length(first.value_dim or first.head_dim)
+                writer.add_rope_dimension_count(first.head_dim)
             windows = [mixer.window for mixer in grouped]
             if any(windows):
                 writer.add_sliding_window(max(window or 0 for window in windows))
             if architecture.gguf_name in WITH_PATTERN:
                 writer.add_sliding_window_pattern([window is not None for window in windows])
+
+
+def _write_two_lengths(writer: Any, mixers: list[Grouped]) -> None:
+    """Heads of layers with a window and of those without (Gemma 4)."""
+    sliding = next(mixer.head_dim for mixer in mixers if mixer.window)
+    full = next(mixer.head_dim for mixer in mixers if not mixer.window)
+    writer.add_key_length(full)
+    writer.add_value_length(full)
+    writer.add_rope_dimension_count(full)
+    writer.add_key_length_swa(sliding)
+    writer.add_value_length_swa(sliding)
+    writer.add_rope_dimension_count_swa(sliding)
+    writer.add_embedding_length_per_layer_input(0)
+    writer.add_tensor_info("rope_freqs.weight", [full // 2], np.dtype(np.float32), 2 * full)
 
 
 def _write_widths(writer: Any, architecture: Architecture) -> None:

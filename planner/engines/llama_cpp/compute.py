@@ -174,15 +174,16 @@ class Graph:
         small = self._bytes((4 + per_cache * len(self._windows)) * copies)
         if not self._settings.quantized_cache:
             return small
-        mixers = {layer.mixer for layer in self._architecture.layers}
-        rotations = max(
-            key_rotation(mixer.head_dim) ** 2
-            + value_rotation(mixer.value_dim or mixer.head_dim) ** 2
-            if isinstance(mixer, Grouped)
-            else 0
-            for mixer in mixers
-        )
-        return small + F32 * copies * len(self._windows) * rotations
+        rotations: dict[int | None, int] = {}
+        for mixer in {layer.mixer for layer in self._architecture.layers}:
+            if isinstance(mixer, Grouped):
+                sides = (
+                    key_rotation(mixer.head_dim),
+                    value_rotation(mixer.value_dim or mixer.head_dim),
+                )
+                found = sum(side**2 for side in sides)
+                rotations[mixer.window] = max(found, rotations.get(mixer.window, 0))
+        return small + F32 * copies * sum(rotations.values())
 
     def _value_indices(self, *, pipelined: bool) -> int:
         """Without flash attention: an 8-byte index per value element, cache and copy."""

@@ -235,11 +235,13 @@ class _DeviceGraph:
         hidden = architecture.hidden
         if layer.network is None:
             return between
-        made = feed_forward(tape, traits, hidden, layer.network, given, rows)
+        before = between if architecture.expert_norms else None
+        made = feed_forward(tape, traits, hidden, layer.network, given, rows, before)
         if architecture.post_norms or traits.norms_on_outputs:
             made = tape.norm(made, hidden, rows=rows)
         pair = (between, made) if traits.residual_first else (made, between)
-        return tape.value(hidden, *pair, in_place=True, rows=rows)
+        found = tape.value(hidden, *pair, in_place=True, rows=rows)
+        return tape.scaled(found, hidden, rows=rows) if architecture.layer_scale else found
 
     def _parallel_sum(self, made: Tensor, mixed: Tensor, state: Tensor, rows: int) -> Tensor:
         """Residual, attention and network added up, in the order the architecture does."""

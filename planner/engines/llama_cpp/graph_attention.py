@@ -115,12 +115,12 @@ class AttentionGraph:
             rotation = self._rotation("value", value_rotation(value_dim), attention.window)
             found = tape.view(tape.value(width, rotation, tape.view(found)))
         if attention.head_gate:
-            gate = tape.value(attention.heads, state)
-            gate = tape.value(attention.heads, gate, in_place=True)
-            found = tape.view(tape.value(width, tape.view(found), tape.view(gate)))
+            per_head = tape.value(attention.heads, state)
+            per_head = tape.value(attention.heads, per_head, in_place=True)
+            found = tape.view(tape.value(width, tape.view(found), tape.view(per_head)))
         if attention.output_gate and attention.gate_apart:
-            gate = tape.value(width, tape.value(width, state), in_place=True)
-            found = tape.value(width, tape.view(found), gate, in_place=True)
+            opened = tape.value(width, tape.value(width, state), in_place=True)
+            found = tape.value(width, tape.view(found), opened, in_place=True)
         if gate is not None:
             opened = tape.value(width, tape.value(width, gate), in_place=True)
             found = tape.value(width, found, opened, in_place=True)

@@ -14,10 +14,18 @@ from planner.model.architecture import Dense, FeedForward, MixtureOfExperts
 
 
 def feed_forward(
-    tape: Tape, traits: Traits, hidden: int, network: FeedForward, state: Tensor, rows: int
+    tape: Tape,
+    traits: Traits,
+    hidden: int,
+    network: FeedForward,
+    state: Tensor,
+    rows: int,
+    before: Tensor | None = None,
 ) -> Tensor:
-    """What a network makes of `state`, of `rows` tokens."""
+    """What a network makes of `state`, of `rows` tokens; `before` is the state before its norm."""
     match network:
+        case MixtureOfExperts(dense_intermediate=dense) if dense and before is not None:
+            return _Networks(tape, traits, hidden, rows).side_by_side(before, state, network)
         case Dense():
             return _Networks(tape, traits, hidden, rows).dense(state, network)
         case MixtureOfExperts():
@@ -82,31 +90,49 @@ class _Networks:
             total = self._added_to(hidden, self._added_to(hidden, dense, total))
         return total
 
-    def _routed(self, state: Tensor, network: MixtureOfExperts) -> Tensor:
-        """The sum of the chosen experts, which may work on a latent."""
+    def side_by_side(self, state: Tensor, given: Tensor, network: MixtureOfExperts) -> Tensor:
+        """A dense network on `given` and experts on `state`, both with norms of their own."""
+        tape, hidden, rows = self._tape, self._hidden, self._rows
+        dense = self._gated(given, network.dense_intermediate, gated=True)
+        dense = tape.norm(dense, hidden, rows=rows)
+        entered = tape.norm(state, hidden, rows=rows)
+        router = tape.norm(state, hidden, rows=rows)
+        routed = tape.norm(self._routed(entered, network, router), hidden, rows=rows)
+        return self._added_to(hidden, dense, routed)
+
+    def _routed(
+        self, state: Tensor, network: MixtureOfExperts, router: Tensor | None = None
+    ) -> Tensor:
+        """The sum of the chosen experts, which may work on a latent; chosen by `router`."""
         tape, used = self._tape, network.used
         hidden = network.latent or self._hidden
         entered = self._value(hidden, state) if network.latent else state
-        chosen, weights = self._choice(state, network)
+        chosen, weights = self._choice(router or state, network)
         tape.run(weights)
         given = tape.view(entered)
         if self._traits.weighs_inputs:
             given = self._added_to(hidden * used, self._value(hidden * used, given), weights)
-        width = used * network.intermediate
-        if self._traits.one_gate_up_experts:
-            both = self._expert(2 * width, given, chosen, network)
-            inner = self._value(width, tape.view(both), tape.view(both))
-        elif up := self._expert(width, given, chosen, network): pass
-        if network.gated:
-            inner = self._value(width, self._expert(width, given, chosen, network), up)
-        else:
-            inner = self._added_to(width, up)
+        inner = self._inside(given, chosen, network)
         outputs = self._expert(hidden * used, inner, chosen, network)
+        if network.router_scales:
+            scales = self._value(used, tape.view(self._value(network.experts)), chosen)
+            outputs = self._added_to(hidden * used, outputs, scales)
         if not self._traits.weighs_inputs:
             outputs = self._added_to(hidden * used, outputs, weights)
         tape.run(outputs)
         total = self._sum(outputs, used, hidden)
         return self._value(self._hidden, total) if network.latent else total
+
+    def _inside(self, given: Tensor, chosen: Tensor, network: MixtureOfExperts) -> Tensor:
+        """What the chosen experts make before their last matrix."""
+        tape, width = self._tape, network.used * network.intermediate
+        if self._traits.one_gate_up_experts:
+            both = self._expert(2 * width, given, chosen, network)
+            return self._value(width, tape.view(both), tape.view(both))
+        up = self._expert(width, given, chosen, network)
+        if network.gated:
+            return self._value(width, self._expert(width, given, chosen, network), up)
+        return self._added_to(width, up)
 
     def _expert(
         self, width: int, given: Tensor, chosen: Tensor, network: MixtureOfExperts
