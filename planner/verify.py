@@ -24,7 +24,10 @@ _TOLERANCE = 1e-9
 MOST_NODES = 1000
 """Nodes of one type in a plan; more is a mistake."""
 _ROUNDED = 1e-5
-"""The solver's time is in whole nanoseconds per slot, rounded up."""
+"""Share by which the solver's figures may differ from the plan's own."""
+_ROUNDED_PER_SLOT = 2e-9
+"""Seconds by which they may besides: its times are whole nanoseconds of a slot and of a hop to the
+next, rounded up, which shows in networks of microseconds."""
 
 
 def verify(plan: Plan, catalog: Catalog) -> tuple[str, ...]:
@@ -73,7 +76,7 @@ def _contradictions(plan: Plan, bodies: Sequence[Body]) -> Iterator[str]:
     for name, (choice, score) in goals.items():
         assert choice is not None
         best = min(score(body) for body in bodies)
-        if choice.solver.status == "optimal" and score(choice) > best * (1 + _ROUNDED):
+        if choice.solver.status == "optimal" and score(choice) > best * (1 + _rounding(choice)):
             yield f"the {name} is beaten by another cluster of the same answer"
 
 
@@ -301,12 +304,19 @@ def _proof(body: Body) -> Iterator[str]:
     true = 1.0
     for part in solver.unit.split(" x "):
         true *= parts.get(part) or 0
-    if not abs(true - solver.objective) <= _ROUNDED * true:
+    if not abs(true - solver.objective) <= _rounding(body) * true:
         yield f"objective is {solver.objective} {solver.unit}, the plan's own is {true}"
     if solver.bound > solver.objective * (1 + _TOLERANCE):
         yield f"bound {solver.bound} above objective {solver.objective}"
     if solver.status == "optimal" and solver.bound < solver.objective * (1 - _TOLERANCE):
         yield f"called optimal, but bound {solver.bound} is below {solver.objective}"
+
+
+def _rounding(body: Body) -> float:
+    """Share of a token's time by which the solver's may differ."""
+    slots = sum(device.slots for device in body.devices)
+    speed = body.performance[0].tokens_per_second.best
+    return max(_ROUNDED, _ROUNDED_PER_SLOT * slots * speed)
 
 
 def _differences(path: str, true: object, said: object) -> Iterator[str]:

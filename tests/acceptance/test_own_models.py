@@ -157,3 +157,15 @@ def test_a_plan_whose_config_is_gone_or_changed_is_not_called_right(
     assert (gone.code, gone.out) == (3, "")
     assert gone.err.startswith("error: there is no file or folder ./tied-2b.json")
     assert "\nhint: " in gone.err
+
+
+def test_a_network_of_microseconds_is_planned(tmp_path: Path, monkeypatch) -> None:
+    """Whole nanoseconds of the solver are a large share of its time."""
+    fields = {"model_type": "llama", "hidden_size": 64, "intermediate_size": 128}
+    fields |= {"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    fields |= {"vocab_size": 512, "max_position_embeddings": 512, "tie_word_embeddings": True}
+    (tmp_path / "tiny.json").write_text(json.dumps(fields))
+    monkeypatch.chdir(tmp_path)
+    ran = plan("solve ./tiny.json --quant Q8_0 --budget 300000", "-o", "plan.json")
+    assert ran.code == 0, ran.err
+    assert plan("verify plan.json").code == 0
