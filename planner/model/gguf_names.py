@@ -31,13 +31,16 @@ _OUTSIDE: dict[str, Component] = {
 }
 """Outside blocks."""
 
+_EXPERT_SCALES = "ffn_down_exps.scale"
+"""A factor per expert that the router's weights are multiplied with (Gemma 4)."""
+
 _IN_BLOCK: tuple[tuple[re.Pattern[str], Component], ...] = (
     (re.compile(r"nextn\..+"), "mtp"),
     (re.compile(r"ffn_(gate|up|down)_shexp"), "shared_experts"),
     (re.compile(r"ffn_gate_inp(_shexp)?|exp_probs_b"), "router"),
     (re.compile(r"ffn_(gate|up|down|gate_up)(_exps|_chexps|\.[0-9]+)"), "experts"),
     (re.compile(r"ffn_(gate|up|down)"), "dense"),
-    (re.compile(r"(.+_)?norm(_[0-9]+)?"), "norm"),
+    (re.compile(r"(.+_)?norm(_[0-9]+)?|layer_output_scale"), "norm"),
     (re.compile(r"(attn|cross_attn|ssm|shortconv|time_mix|indexer)[_.].+"), "attention"),
 )
 """Within a block, the first that fits the whole name."""
@@ -61,6 +64,8 @@ def component_of(name: str, mtp: Collection[int]) -> Component:
         return _OUTSIDE[base]
     if found is not None and int(found[1]) in mtp:
         return "mtp"
+    if found is not None and found[2] == _EXPERT_SCALES:
+        return "router"
     for pattern, component in _IN_BLOCK:
         if found is not None and pattern.fullmatch(base):
             return component

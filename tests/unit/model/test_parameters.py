@@ -167,8 +167,6 @@ UNLISTED = (
     "deepseek-v3.2",
     "deepseek-v4-flash",
     "deepseek-v4-pro",
-    "gemma4-26b-a4b",
-    "gemma4-31b",
     "glm-5",
     "glm-5.1",
     "glm-5.2",
