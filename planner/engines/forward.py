@@ -6,7 +6,7 @@ dense networks fitted to rows h1, h7 and h8 of tests/reality/vllm_startup_h100.c
 
 from __future__ import annotations
 
-from planner.engines.sharding import Shards, padded
+from planner.engines.sharding import Shards, expert_hidden, expert_width
 from planner.model.architecture import Architecture, Dense, Layer, MixtureOfExperts
 
 HALF = 2
@@ -41,8 +41,8 @@ def expert_bytes(
     network = layer.network
     if not isinstance(network, MixtureOfExperts):
         return 0
-    width = padded(-(-network.intermediate // shards.expert_width), shards.expert_width_multiple)
-    hidden = padded(network.latent or architecture.hidden, shards.expert_hidden_multiple)
+    width = expert_width(network.intermediate, shards)
+    hidden = expert_hidden(network.latent or architecture.hidden, shards)
     up = 2 * width if network.gated else width
     first = width if shared else max(width, hidden)
     return tokens * network.used * (first + max(up, hidden)) * HALF

@@ -24,8 +24,8 @@ from planner.model.network import block_parts, frame_parts
 from planner.model.part import Part, Shape
 from planner.model.recurrent import Mamba2
 
-Cut = Literal["rows", "columns", "key heads", "value heads", "projected state", "whole"]
-"""How a tensor is divided; `key heads` are rows of whole KV heads, copied where there are fewer
+Cut = Literal["rows", "columns", "kv heads", "projected state", "whole"]
+"""How a tensor is divided; `kv heads` are rows of whole KV heads, copied where there are fewer
 heads than ranks."""
 
 Sizer = Callable[[Part, int | None], int]
@@ -174,10 +174,8 @@ def cut_of(role: str, *, mamba2: bool = False) -> Cut:
         return "whole" if role.endswith(".bias") else "columns"
     if mamba2 and last in ("in_proj", "conv1d"):
         return "projected state"
-    if name == "self_attn.k_proj":
-        return "key heads"
-    if name == "self_attn.v_proj":
-        return "value heads"
+    if name in ("self_attn.k_proj", "self_attn.v_proj"):
+        return "kv heads"
     return "rows" if last in _ROWS or name in _ROWS_BY_MODULE else "whole"
 
 
@@ -225,9 +223,7 @@ def _shape(shape: Shape, cut: Cut, ways: int, mixer: Mixer | None) -> Shape:
             return shape
         case "columns":
             return (shape[0], -(-shape[1] // ways))
-        case "rows":
-            return (-(-shape[0] // ways), *shape[1:])
-        case "key heads" | "value heads" if isinstance(mixer, Grouped):
+        case "kv heads" if isinstance(mixer, Grouped):
             heads = max(1, mixer.kv_heads // ways)
             return (shape[0] // mixer.kv_heads * heads, *shape[1:])
         case "projected state" if isinstance(mixer, Mamba2):
@@ -245,21 +241,20 @@ def _projected_rows(rows: int, mixer: Mamba2, ways: int) -> int:
 
 def _expert_shard(part: Part, shards: Shards, experts: int) -> Part:
     """All experts the rank holds; width and hidden state padded as its kernels want them."""
-    width = shards.expert_width_multiple
-    hidden = shards.expert_hidden_multiple
     down = "down_proj" in part.role
-    if len(part.shape) == 1:
-        rows = part.shape[0]
-        shape: Shape = (padded(rows, hidden) if down else _padded_width(rows, shards, width),)
-    elif down:
-        shape = (padded(part.shape[0], hidden), _padded_width(part.shape[1], shards, width))
-    else:
-        shape = (_padded_width(part.shape[0], shards, width), padded(part.shape[1], hidden))
+    sides = (expert_hidden, expert_width) if down else (expert_width, expert_hidden)
+    shape = tuple(side(size, shards) for side, size in zip(sides, part.shape, strict=False))
     return replace(part, shape=shape, copies=experts)
 
 
-def _padded_width(width: int, shards: Shards, multiple: int) -> int:
-    return padded(-(-width // shards.expert_width), multiple)
+def expert_width(width: int, shards: Shards) -> int:
+    """What a rank holds of an expert's width, padded."""
+    return padded(-(-width // shards.expert_width), shards.expert_width_multiple)
+
+
+def expert_hidden(hidden: int, shards: Shards) -> int:
+    """The hidden state that experts see, padded."""
+    return padded(hidden, shards.expert_hidden_multiple)
 
 
 def _vocabulary_shard(part: Part, shards: Shards) -> Part:
@@ -274,10 +269,14 @@ def _vocabulary_shard(part: Part, shards: Shards) -> Part:
 def _add_mtp(
     counts: Counts, architecture: Architecture, shards: Shards, rank: Rank, size: Sizer
 ) -> None:
-    blocks = tuple(layer for layer in architecture.layers if layer.mtp)
-    for number, layer in enumerate(blocks + architecture.unconverted_mtp):
+    for number, layer in enumerate(mtp_blocks(architecture)):
         for part in layer_shards(architecture, layer, shards, rank.experts):
             counts["mtp"] += size(part, architecture.depth + number)
+
+
+def mtp_blocks(architecture: Architecture) -> tuple[Layer, ...]:
+    """All MTP blocks of a checkpoint, also those that GGUF converters leave out."""
+    return (*architecture.layers[architecture.depth :], *architecture.unconverted_mtp)
 
 
 def padded(count: int, multiple: int) -> int:

@@ -7,10 +7,8 @@ from statistics import mean, median
 import pytest
 
 from planner.engines.ranges import Range
-from planner.engines.sglang.layout import Parallel as SglangParallel
-from planner.engines.sglang.memory import layout_memory as sglang_memory
-from planner.engines.sglang.settings import Settings as SglangSettings
 from planner.engines.vllm.kv import CachePlan, cache_plan
+from planner.engines.vllm.settings import Device
 from planner.units import GIB
 from tests.reality.vllm_tables import (
     SCHEMES,
@@ -18,7 +16,7 @@ from tests.reality.vllm_tables import (
     computed,
     logged_run,
     network,
-    scheme,
+    sglang_computed,
     startup_run,
     table,
 )
@@ -172,14 +170,8 @@ def test_attention_block_is_as_large_as_a_state() -> None:
     ],
 )
 def test_sglang_pools(model: str, ranks: int, fraction: float, memory: float, tokens: int) -> None:
-
-    found = sglang_memory(
-        network(model),
-        scheme("FP8", model),
-        SglangParallel(tensor_parallel=ranks),
-        SglangSettings(context_length=32768, static_fraction=fraction),
-        round(memory * GIB),
-    ).tokens
+    device = Device(memory=round(memory * GIB))
+    found = sglang_computed(model, ranks, device, 32768, fraction).tokens
     assert found.low <= tokens <= found.high
     assert found.best == pytest.approx(tokens, rel=0.01)
     assert (found.high - found.low) / found.best < 0.15

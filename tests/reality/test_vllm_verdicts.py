@@ -7,9 +7,6 @@ from dataclasses import replace
 import pytest
 
 from planner.engines.fit import Fit
-from planner.engines.sglang.layout import Parallel as SglangParallel
-from planner.engines.sglang.memory import layout_memory as sglang_memory
-from planner.engines.sglang.settings import Settings as SglangSettings
 from planner.engines.vllm.layout import Parallel
 from planner.engines.vllm.settings import Device, Settings
 from planner.engines.vllm.versions import rules_of
@@ -20,8 +17,7 @@ from tests.reality.vllm_tables import (
     Run,
     computed,
     logged_run,
-    network,
-    scheme,
+    sglang_computed,
     startup_run,
     table,
 )
@@ -150,14 +146,7 @@ def test_context_parallel_multiplies_the_tokens_of_latents() -> None:
 
 
 def sglang_fit(model: str, device: Device, context: int, fraction: float | None = None) -> Fit:
-    found = sglang_memory(
-        network(model),
-        scheme("FP8", model),
-        SglangParallel(tensor_parallel=8),
-        SglangSettings(context_length=context, static_fraction=fraction),
-        device.memory,
-    )
-    return found.fits(context)
+    return sglang_computed(model, 8, device, context, fraction).fits(context)
 
 
 def test_sglang_answers() -> None:

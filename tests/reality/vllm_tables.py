@@ -10,6 +10,10 @@ from pathlib import Path
 
 from planner.engines.beside import TEXT_ONLY, Beside
 from planner.engines.pages import KvType
+from planner.engines.sglang.layout import Parallel as SglangParallel
+from planner.engines.sglang.memory import LayoutMemory as SglangMemory
+from planner.engines.sglang.memory import layout_memory as sglang_memory
+from planner.engines.sglang.settings import Settings as SglangSettings
 from planner.engines.vllm.layout import Parallel
 from planner.engines.vllm.memory import LayoutMemory, layout_memory
 from planner.engines.vllm.settings import Device, Settings
@@ -98,6 +102,19 @@ def computed(run: Run) -> LayoutMemory:
         run.settings,
         run.device,
         beside(run.model),
+    )
+
+
+def sglang_computed(
+    model: str, ranks: int, device: Device, context: int, fraction: float | None
+) -> SglangMemory:
+    """What the planner says of SGLang with a model in FP8 on `ranks` GPUs."""
+    return sglang_memory(
+        network(model),
+        scheme("FP8", model),
+        SglangParallel(tensor_parallel=ranks),
+        SglangSettings(context_length=context, static_fraction=fraction),
+        device.memory,
     )
 
 

@@ -16,19 +16,14 @@ from planner.engines.beside import TEXT_ONLY, Beside
 from planner.engines.fit import Fit, Room, judged
 from planner.engines.forward import dense_bytes, expert_bytes
 from planner.engines.graphs import GRAPHS_PER_LAYER
+from planner.engines.held import RankHeld
 from planner.engines.pages import LayerPage, layer_page
-from planner.engines.ranges import Range
+from planner.engines.ranges import Range, exactly, least
 from planner.engines.sglang.layout import Parallel, shards_of, stages
 from planner.engines.sglang.settings import VERSIONS, Settings, static_fraction, step_sizes
-from planner.engines.sharding import (
-    Rank,
-    Shards,
-    rank_weights,
-    ranks_of,
-)
+from planner.engines.sharding import Rank, Shards, mtp_blocks, rank_weights, ranks_of
 from planner.engines.weight_sizes import sizer
 from planner.model.architecture import Architecture
-from planner.model.components import Component
 from planner.quantization.scheme import Scheme
 from planner.units import MIB
 
@@ -39,22 +34,13 @@ WEIGHT_DOUBT = 64 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RankMemory:
-    """One class of ranks. All in bytes."""
+class RankMemory(RankHeld):
+    """What it holds, and its share of the static fraction. All in bytes."""
 
-    rank: Rank
-    weights: tuple[tuple[Component, int], ...]
-    tower: int
-    """Vision tower."""
-    loaded: Range
-    """Weights, tower and what the allocator counts beyond them."""
-    outside: Range
-    """Context, kernels and communicators."""
     budget: Range
     """(device - outside) * static fraction"""
     working: Range
     """Prefill step, logits of a batch and CUDA graphs, which come out of the rest."""
-    device: int
     token_bytes: Fraction
     """Of one token in all layers of the rank, windows at their share of tokens."""
     state_bytes: int
@@ -63,11 +49,7 @@ class RankMemory:
     @property
     def headroom(self) -> Range:
         """Bytes left for the KV cache; negative is a start that fails."""
-        return Range(
-            self.budget.low - self.loaded.high,
-            self.budget.best - self.loaded.best,
-            self.budget.high - self.loaded.low,
-        )
+        return self.budget - self.loaded
 
     @property
     def spare(self) -> Range:
@@ -93,18 +75,7 @@ class LayoutMemory:
     @property
     def tokens(self) -> Range:
         """Tokens of one replica's pool: what the engine prints as `max_total_num_tokens`."""
-        rooms = [
-            (rank.headroom, rank.token_bytes * (1 + self.state_share * bool(rank.state_bytes)))
-            for rank in self.ranks
-            if rank.token_bytes
-        ]
-        if not rooms:
-            return Range(0, 0, 0)
-        return Range(
-            min(max(0, int(room.low / each)) for room, each in rooms),
-            min(max(0, int(room.best / each)) for room, each in rooms),
-            min(max(0, int(room.high / each)) for room, each in rooms),
-        )
+        return least(self._tokens_of(rank) for rank in self.ranks if rank.token_bytes)
 
     def sequences(self) -> tuple[float, float, float]:
         """Sequences of the full context on all replicas: low, best, high."""
@@ -130,9 +101,13 @@ class LayoutMemory:
                 min(left.high - need, spare.high),
             )
             rooms.append(Room(rank.rank, room, rank.device))
-        tokens, most = self.tokens, self.context_length
-        longest = Range(min(tokens.low, most), min(tokens.best, most), min(tokens.high, most))
+        longest = self.tokens.each(lambda tokens: min(tokens, self.context_length))
         return judged(rooms, longest)
+
+    def _tokens_of(self, rank: RankMemory) -> Range:
+        """Tokens that a rank has room for beside its states."""
+        each = rank.token_bytes * (1 + self.state_share * bool(rank.state_bytes))
+        return rank.headroom.each(lambda room: max(0, int(room / each)))
 
 
 def layout_memory(
@@ -160,7 +135,7 @@ def layout_memory(
         static_fraction=fraction,
         context_length=settings.context_length,
         replicas=parallel.attention_data_parallel,
-        state_share=Fraction(str(VERSIONS[-1].state_share)),
+        state_share=VERSIONS[-1].state_share,
     )
 
 
@@ -192,19 +167,11 @@ def _rank_memory(asked: _Asked, rank: Rank) -> RankMemory:
         tower=tower,
         loaded=Range(held, held, held + WEIGHT_DOUBT),
         outside=rules.outside,
-        budget=_budget(asked.memory, rules.outside, asked.fraction),
+        budget=(exactly(asked.memory) - rules.outside).each(lambda x: int(x * asked.fraction)),
         working=_working(asked, rank),
         device=asked.memory,
         token_bytes=token,
         state_bytes=state,
-    )
-
-
-def _budget(memory: int, outside: Range, fraction: float) -> Range:
-    return Range(
-        int((memory - outside.high) * fraction),
-        int((memory - outside.best) * fraction),
-        int((memory - outside.low) * fraction),
     )
 
 
@@ -234,15 +201,14 @@ def _cache(asked: _Asked, rank: Rank) -> tuple[Fraction, int]:
     architecture, settings = asked.architecture, asked.settings
     layers = [architecture.layers[index] for index in rank.layers]
     if settings.speculative and rank.last:
-        layers += [layer for layer in architecture.layers if layer.mtp]
-        layers += architecture.unconverted_mtp
+        layers += mtp_blocks(architecture)
     pages: list[LayerPage] = []
     for layer in layers if architecture.decodes else ():
         page = layer_page(layer.mixer, asked.parallel.attention_ways, settings.kv_type)
         if page is not None:
             pages.append(page)
     mixed = len({page.keeps for page in pages if page.token_bytes}) > 1
-    share = Fraction(str(VERSIONS[-1].window_share)) if mixed else Fraction(1)
+    share = VERSIONS[-1].window_share if mixed else Fraction(1)
     sizes = (
         page.token_bytes * (share if page.keeps == "window" else Fraction(1)) for page in pages
     )

@@ -10,6 +10,7 @@ Source: `handle_gpu_memory_settings` and `reserve_for_graph_mb` of sglang 0.5.23
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from planner.engines.pages import KvType
 from planner.engines.ranges import Range, gibibytes
@@ -55,9 +56,9 @@ class VersionRules:
 
     since: str
     classes: tuple[DeviceClass, ...]
-    window_share: float
+    window_share: Fraction
     """Tokens of windowed layers per token of the others."""
-    state_share: float
+    state_share: Fraction
     """Memory of recurrent states per memory of the others' cache."""
     outside: Range
     """Context, kernels and communicators, gone before the fraction is taken."""
@@ -73,8 +74,8 @@ VERSIONS = (
             DeviceClass(below=160 * GIB, chunk=8192, few=256, many=512),
             DeviceClass(below=1 << 60, chunk=16384, few=512, many=512),
         ),
-        window_share=0.8,
-        state_share=0.9,
+        window_share=Fraction(8, 10),
+        state_share=Fraction(9, 10),
         outside=gibibytes(1.6, 2.3, 2.8),  # 2.2 in l14, 2.4 in l19
     ),
 )

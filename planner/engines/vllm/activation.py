@@ -67,7 +67,7 @@ def sampler_peak(step: Step) -> int:
     state of every token, and twice that of the sampled ones.
     """
     limits, rules = step.limits, step.rules
-    vocabulary = padded(step.architecture.vocabulary, 64)
+    vocabulary = padded(step.architecture.vocabulary, step.shards.vocabulary_multiple)
     rows = min(step.device.processors, limits.sequences) if rules.sampler_programs else 0
     hidden = (limits.batched_tokens + 2 * limits.sequences) * step.architecture.hidden * HALF
     return (rules.logit_bytes * limits.sequences + FLOAT * rows) * vocabulary + hidden

@@ -9,7 +9,6 @@ Source: vllm/v1/core/kv_cache_utils.py and kv_cache_interface.py of 0.19.0 and 0
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -35,8 +34,6 @@ class Group:
     layers: tuple[int, ...]
     block: int
     """Tokens of a block."""
-    page: int
-    """Bytes of a block of one layer; of several kinds of layers, of all of them together."""
     window: int | None = None
 
     def blocks(self, tokens: int, in_flight: int, context_parallel: int) -> int:
@@ -51,7 +48,7 @@ class Group:
                 kept = min((self.window or 1) - 1 + in_flight, tokens)
                 return -(-kept // self.block) + 1
             case "all":
-                return math.ceil(Fraction(tokens, context_parallel * self.block))
+                return -(-tokens // (context_parallel * self.block))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +60,6 @@ class CachePlan:
     """Tokens scheduled at once."""
     context_parallel: int
     counting: TokenCount
-    merged: bool
-    """One group of layers of several sizes: `pages` has each layer's."""
     pages: tuple[tuple[int, int], ...]
     """Layer and bytes of its block."""
 
@@ -133,14 +128,9 @@ def cache_plan(
     latent = any(isinstance(layer.mixer, Latent) for layer in layers)
     block = _block(pages.values(), LATENT_BLOCK if latent else GROUPED_BLOCK)
     kinds = {(page.keeps, page.window) for page in pages.values()}
-    groups: tuple[Group, ...]
-    if len(kinds) <= 1:
-        groups, sizes = _one_group(pages, block)
-    else:
-        groups, sizes = _unlike_groups(pages, block)
-    return CachePlan(
-        groups, in_flight, context_parallel, counting, len(kinds) <= 1, tuple(sizes.items())
-    )
+    grouped = _one_group if len(kinds) <= 1 else _unlike_groups
+    groups, sizes = grouped(pages, block)
+    return CachePlan(groups, in_flight, context_parallel, counting, tuple(sizes.items()))
 
 
 def _cached(architecture: Architecture, *, speculative: bool) -> tuple[Layer, ...]:
@@ -159,7 +149,7 @@ def _block(pages: Iterable[LayerPage], block: int) -> int:
     token = max((page.token_bytes for page in known), default=0)
     if not state or not token:
         return block
-    return max(block, padded(-(-state // token), block))
+    return padded(-(-state // token), block)
 
 
 def _one_group(pages: dict[int, LayerPage], block: int) -> tuple[tuple[Group, ...], dict[int, int]]:
@@ -168,7 +158,7 @@ def _one_group(pages: dict[int, LayerPage], block: int) -> tuple[tuple[Group, ..
     if not pages:
         return (), sizes
     first = next(iter(pages.values()))
-    group = Group(first.keeps, tuple(pages), block, sum(sizes.values()), first.window)
+    group = Group(first.keeps, tuple(pages), block, first.window)
     return (group,), sizes
 
 
@@ -190,6 +180,6 @@ def _unlike_groups(
         own = kind.token_bytes * block
         tokens = block * (page // own) if own and page % own == 0 else block
         count = -(-len(layers) // size)
-        whole = Group(kind.keeps, (), tokens, page, kind.window)
+        whole = Group(kind.keeps, (), tokens, kind.window)
         groups += [replace(whole, layers=tuple(layers[i::count])) for i in range(count)]
     return tuple(groups), dict.fromkeys(pages, page)

@@ -14,31 +14,22 @@ from dataclasses import dataclass, replace
 from planner.engines.allocator import rank_rests
 from planner.engines.beside import TEXT_ONLY, Beside
 from planner.engines.fit import Fit, Room, judged
+from planner.engines.forward import HALF
 from planner.engines.graphs import GRAPHS_PER_LAYER
-from planner.engines.ranges import NOTHING, Range
-from planner.engines.sharding import (
-    Rank,
-    Shards,
-    rank_weights,
-    ranks_of,
-)
+from planner.engines.held import RankHeld
+from planner.engines.ranges import NOTHING, Range, exactly, least
+from planner.engines.sharding import Rank, Shards, mtp_blocks, rank_weights, ranks_of
 from planner.engines.vllm.activation import ExpertKernels, Step, activation_peak
 from planner.engines.vllm.kv import CachePlan, cache_plan
 from planner.engines.vllm.layout import Parallel, shards_of, stages
 from planner.engines.vllm.settings import Device, Limits, Settings, limits
-from planner.engines.vllm.versions import (
-    VersionRules,
-    outside_allocator,
-    rules_of,
-)
+from planner.engines.vllm.versions import VersionRules, outside_allocator, rules_of
 from planner.engines.weight_sizes import is_quantized, sizer
 from planner.model.architecture import Architecture, Grouped, Latent, MixtureOfExperts
-from planner.model.components import Component
 from planner.quantization.checkpoint_formats import Microscaled
 from planner.quantization.scheme import Scheme
 from planner.units import MIB
 
-HALF = 2
 KERNEL_SCRATCH = 64 * MIB
 MXFP4_GROUP = 32
 MXFP4_WIDTH = 128
@@ -51,27 +42,18 @@ TOWER_DOUBT = 192 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RankMemory:
-    """One class of ranks. All in bytes."""
+class RankMemory(RankHeld):
+    """What it holds, and what it takes to run. All in bytes."""
 
-    rank: Rank
-    weights: tuple[tuple[Component, int], ...]
     tables: int
     """Rotary tables, and projections of latents kept a second time unpacked."""
-    tower: int
-    """Vision tower."""
     rests: int
     """What the allocator counts beyond the tensors."""
-    loaded: Range
-    """All of these together."""
     activation: Range
-    outside: Range
-    """Context, kernels and communicators: what the allocator does not see."""
     graphs: Range
     """CUDA graphs, also where the version does not take them off the pool."""
     budget: int
     """ceil(device * utilization)"""
-    device: int
     counted_graphs: Range
     """`graphs` where the version takes them off the pool."""
     block_bytes: int
@@ -85,13 +67,16 @@ class RankMemory:
     @property
     def pool(self) -> Range:
         """Left for the KV cache; 0 is a start that fails."""
-        left = self.headroom(0)
-        return Range(max(0, left.low), max(0, left.best), max(0, left.high))
+        return self.headroom(0).each(lambda left: max(0, left))
+
+    @property
+    def blocks(self) -> Range:
+        """Blocks of the KV cache that the pool holds."""
+        return self.pool.each(lambda left: left // self.block_bytes)
 
     def headroom(self, blocks: int) -> Range:
         """Bytes left beside `blocks` blocks of the KV cache; negative is short of."""
-        room, taken = self.budget - blocks * self.block_bytes, self.taken
-        return Range(room - taken.high, room - taken.best, room - taken.low)
+        return exactly(self.budget - blocks * self.block_bytes) - self.taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,22 +94,12 @@ class LayoutMemory:
     @property
     def blocks(self) -> Range:
         """Blocks of the pool: the smallest rank's."""
-        pools = [rank for rank in self.ranks if rank.block_bytes]
-        if not pools:
-            return NOTHING
-        return Range(
-            min(rank.pool.low // rank.block_bytes for rank in pools),
-            min(rank.pool.best // rank.block_bytes for rank in pools),
-            min(rank.pool.high // rank.block_bytes for rank in pools),
-        )
+        return least(rank.blocks for rank in self.ranks if rank.block_bytes)
 
     @property
     def tokens(self) -> Range:
         """`GPU KV cache size`, tokens."""
-        blocks, context = self.blocks, self.context_length
-        return Range(
-            *(self.cache.tokens(x, context) for x in (blocks.low, blocks.best, blocks.high))
-        )
+        return self.blocks.each(lambda blocks: self.cache.tokens(blocks, self.context_length))
 
     def sequences(self) -> tuple[float, float, float]:
         """`Maximum concurrency` at the full context: low, best, high."""
@@ -141,14 +116,8 @@ class LayoutMemory:
         """
         blocks = self.cache.blocks_per_sequence(context) * concurrency + 1
         rooms = [Room(rank.rank, rank.headroom(blocks), rank.device) for rank in self.ranks]
-        return judged(rooms, self._longest())
-
-    def _longest(self) -> Range:
-        blocks, most = self.blocks, self.context_length
-        low, best, high = (
-            self.cache.longest(max(0, x - 1), most) for x in (blocks.low, blocks.best, blocks.high)
-        )
-        return Range(low, best, high)
+        most = self.context_length
+        return judged(rooms, self.blocks.each(lambda x: self.cache.longest(max(0, x - 1), most)))
 
 
 def layout_memory(
@@ -213,7 +182,7 @@ def _rank_memory(asked: _Asked, rank: Rank, plan: CachePlan) -> RankMemory:
     budget = math.ceil(asked.device.memory * asked.limits.utilization)
     layers = [*rank.layers]
     if speculative and rank.last:
-        layers += range(architecture.depth, architecture.depth + _mtp_blocks(architecture))
+        layers += range(architecture.depth, architecture.depth + len(mtp_blocks(architecture)))
     return RankMemory(
         rank=rank,
         weights=tuple(sorted(weights.items())),
@@ -321,7 +290,3 @@ def _tower(asked: _Asked, rank: Rank) -> int:
         return 0
     ways = 1 if asked.settings.replicated_encoder else asked.shards.dense
     return -(-asked.beside.tower // ways)
-
-
-def _mtp_blocks(architecture: Architecture) -> int:
-    return len(architecture.layers) - architecture.depth + len(architecture.unconverted_mtp)

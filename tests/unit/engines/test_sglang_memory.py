@@ -8,26 +8,12 @@ from planner.engines.sglang.layout import Parallel, shards_of, stages
 from planner.engines.sglang.memory import layout_memory
 from planner.engines.sglang.settings import Settings, static_fraction
 from planner.errors import EngineError
-from planner.model.architecture import Architecture, Dense, Grouped, Latent, Layer, Mixer
+from planner.model.architecture import Mixer
 from planner.model.recurrent import GatedDelta
-from planner.quantization.default_schemes import default_scheme
 from planner.units import GIB, MIB
+from tests.unit.engines.small_networks import BF16, FULL, LATENT, network
 
-FULL = Grouped(heads=16, kv_heads=8, head_dim=128)
-LATENT = Latent(heads=16, query_rank=None, kv_rank=512, nope_dim=128, rope_dim=64, value_dim=128)
-BF16 = default_scheme("BF16", experts=False)
 SETTINGS = Settings(context_length=4096)
-
-
-def network(*mixers: Mixer) -> Architecture:
-    return Architecture(
-        gguf_name="llama",
-        hidden=2048,
-        vocabulary=32_000,
-        context_length=8192,
-        tied=False,
-        layers=tuple(Layer(mixer=mixer, network=Dense(intermediate=4096)) for mixer in mixers),
-    )
 
 
 @pytest.mark.parametrize(

@@ -233,13 +233,10 @@ def test_dense_weights_of_all_ranks_sum_up_but_for_norms() -> None:
 
 
 def test_rests_of_up_to_a_mebibyte_stay_with_large_tensors() -> None:
-    def size(part: Part, index: int | None) -> int:
-        return part.elements
-
     def rest(*sizes: int) -> int:
         roles = ("mlp.gate_proj", "mlp.up_proj")
         parts = [Part(role, (size,), "dense") for role, size in zip(roles, sizes, strict=False)]
-        return unsplit_rests(parts, 0, size)
+        return unsplit_rests(parts, 0, elements)
 
     assert rest(10 * MIB) == 0
     assert rest(11 * MIB) == MIB

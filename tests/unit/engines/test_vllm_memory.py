@@ -10,7 +10,7 @@ from planner.catalog import load_catalog
 from planner.engines.beside import Beside, beside_of
 from planner.engines.fit import Room, judged
 from planner.engines.pages import KvType, layer_page
-from planner.engines.ranges import Range, exactly, gibibytes
+from planner.engines.ranges import NOTHING, Range, exactly, gibibytes, least
 from planner.engines.sharding import Rank
 from planner.engines.vllm.kv import CachePlan, cache_plan
 from planner.engines.vllm.layout import Parallel
@@ -18,37 +18,14 @@ from planner.engines.vllm.memory import layout_memory
 from planner.engines.vllm.settings import Device, Settings, device_of, limits
 from planner.engines.vllm.versions import VERSIONS, outside_allocator, rules_of
 from planner.errors import EngineError, UnsupportedArchitecture
-from planner.model.architecture import (
-    Architecture,
-    Compressed,
-    Dense,
-    Grouped,
-    Indexer,
-    Latent,
-    Layer,
-    Mixer,
-)
+from planner.model.architecture import Compressed, Grouped, Indexer, Mixer
 from planner.model.recurrent import GatedDelta
-from planner.quantization.default_schemes import default_scheme
 from planner.units import GIB
+from tests.unit.engines.small_networks import BF16, FULL, LATENT, network
 
-FULL = Grouped(heads=16, kv_heads=8, head_dim=128)
 WINDOW = Grouped(heads=16, kv_heads=8, head_dim=128, window=1024)
-LATENT = Latent(heads=16, query_rank=None, kv_rank=512, nope_dim=128, rope_dim=64, value_dim=128)
 SPARSE = LATENT.model_copy(update={"indexer": Indexer(heads=8, head_dim=128), "top_k": 2048})
 DELTA = GatedDelta(key_heads=16, value_heads=48, key_dim=128, value_dim=128, kernel=4)
-BF16 = default_scheme("BF16", experts=False)
-
-
-def network(*mixers: Mixer) -> Architecture:
-    return Architecture(
-        gguf_name="llama",
-        hidden=2048,
-        vocabulary=32_000,
-        context_length=8192,
-        tied=False,
-        layers=tuple(Layer(mixer=mixer, network=Dense(intermediate=4096)) for mixer in mixers),
-    )
 
 
 def plan(*mixers: Mixer, tensor: int = 1, context_parallel: int = 1) -> CachePlan:
@@ -268,6 +245,9 @@ def test_verdicts(left: Range, verdict: str) -> None:
 def test_ranges_add_up() -> None:
     assert Range(1, 2, 3) + exactly(10) == Range(11, 12, 13)
     assert Range(1, 2, 3).scaled(2) == Range(2, 4, 6)
+    assert Range(10, 20, 30) - Range(1, 2, 3) == Range(7, 18, 29)
+    assert least([Range(1, 5, 9), Range(2, 4, 10)]) == Range(1, 4, 9)
+    assert least([]) == NOTHING
     assert gibibytes(0.5, 1, 2) == Range(GIB // 2, GIB, 2 * GIB)
 
 
