@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from planner.catalog.load import Catalog
 from planner.catalog.schema import EngineBuild, ModelRow, Quantization
@@ -18,16 +17,13 @@ from planner.engines.llama_cpp.memory import Settings, SplitMemory
 from planner.engines.llama_cpp.settings import CELL_PADDING, padded
 from planner.errors import EngineError, RequestError
 from planner.model.architecture import Architecture
-from planner.model.checkpoint import Checkpoint, read_checkpoint
-from planner.model.config_file import flatten, read_config_json
+from planner.model.config_file import flatten
 from planner.model.encoders import no_text, why_no_text
 from planner.model.gguf import GgufFile, read_gguf
 from planner.model.huggingface import architecture_from_config
 from planner.model.own_quantization import OWN
 from planner.model.weights import Weights, gguf_weights
 from planner.request import PlanRequest
-
-_BESIDE = "hf_quant_config.json"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -249,17 +245,6 @@ def architecture_of(catalog: Catalog, name: str) -> Architecture:
 def file_of(catalog: Catalog, row: ModelRow) -> GgufFile:
     """The GGUF file of a model that is read from one."""
     return _file_of(_ByDigest(catalog), row.name)
-
-
-def checkpoint_of(row: ModelRow) -> Checkpoint | None:
-    """What the headers of a model's checkpoint say; None where it was not given as one."""
-    return read_checkpoint(Path(row.folder)) if row.folder else None
-
-
-def declared_beside(row: ModelRow) -> dict[str, Any] | None:
-    """The `hf_quant_config.json` beside the config a model was given as, which ModelOpt writes."""
-    path = Path(row.folder) / _BESIDE
-    return read_config_json(path) if row.folder and path.is_file() else None
 
 
 @functools.lru_cache(maxsize=16)

@@ -39,21 +39,13 @@ _ENGINE = "Engine"
 _OUTPUT = "Output"
 _FILTERS = "Which models"
 
-Model = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help="Model name, alias or published id; a config.json, its folder or a GGUF file.",
-    ),
-]
-OptionalModel = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="MODEL",
-        help="Model name, alias or published id; a config.json, its folder or a GGUF file.",
-        show_default=False,
-    ),
-]
+_MODEL = typer.Argument(
+    metavar="MODEL",
+    help="Model name, alias or published id; a config.json, its folder or a GGUF file.",
+    show_default=False,
+)
+Model = Annotated[str, _MODEL]
+OptionalModel = Annotated[str | None, _MODEL]
 ConfigFile = Annotated[
     Path | None,
     typer.Option(

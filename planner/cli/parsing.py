@@ -16,7 +16,7 @@ from planner.errors import BadQuantity, UnknownName
 T = TypeVar("T")
 _COUNT = re.compile(r"\d{1,15}", re.ASCII)
 _DECIMAL = re.compile(r"\d{1,12}(?:\.\d{1,6})?", re.ASCII)
-_PARAMETERS = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) ?([KMBT]?)", re.ASCII | re.IGNORECASE)
+_PARAMETERS = re.compile(r"\d{1,15}(?:\.\d{1,6})? ?[KMBT]?", re.ASCII | re.IGNORECASE)
 _STEPS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _DOLLARS = re.compile(r"\d{1,12}(?:\.\d{1,2})?", re.ASCII)
 
@@ -44,15 +44,16 @@ def parameters(option: str, text: str) -> int:
         BadQuantity: anything else, and parts of a parameter.
     """
     hint = f"write e.g. {option} 70B, {option} 1.03T or the whole number"
-    match = _PARAMETERS.fullmatch(text)
-    if match is None:
-        raise BadQuantity(f"{option}: not a number of parameters: {text!r}", hint=hint)
-    value = Decimal(match[1]) * _STEPS[match[2].upper()]
-    if not value:
-        raise BadQuantity(f"{option}: must be more than 0", hint=hint)
+    value = _positive(option, text, _PARAMETERS, _in_full, "a number of parameters", hint)
     if value != int(value):
         raise BadQuantity(f"{option}: {text!r} is not a whole number", hint=hint)
     return int(value)
+
+
+def _in_full(text: str) -> Decimal:
+    """`1.5B` without its letter."""
+    digits = text.rstrip(" KMBTkmbt")
+    return Decimal(digits) * _STEPS[text[len(digits) :].strip().upper()]
 
 
 def dollars(option: str, text: str) -> Decimal:

@@ -83,15 +83,6 @@ class CheckpointWeights:
             counts[part.block] = counts.get(part.block, 0) + part.bytes
         return counts
 
-    @functools.cached_property
-    def elements_by_dtype(self) -> Counter[str]:
-        """Stored elements by safetensors type, which is what model hubs sum up."""
-        counts: Counter[str] = Counter()
-        for part in self.parts:
-            for tensor in part.tensors:
-                counts[tensor.dtype] += part.copies * tensor.elements
-        return counts
-
     @property
     def bits_per_weight(self) -> float:
         """Of the whole checkpoint."""

@@ -13,13 +13,10 @@ from planner.model.quantization_names import left_out, module_list, named
 from planner.quantization.checkpoint_formats import Microscaled, Packed, Scaled
 from planner.quantization.checkpoint_mixed import Format
 from planner.quantization.default_schemes import MXFP4, MXFP8, NVFP4, format_name
-from planner.quantization.scheme import KEPT, Rule, Scheme, rule
+from planner.quantization.scheme import KEPT_BUT_HEAD, Rule, Scheme, rule
 
 _CLASSES = ("Linear",)
 """Targets that mean all modules of a class."""
-
-_WITHOUT_HEAD = tuple(role for role in KEPT if role != "lm_head")
-"""Roles kept where the config itself lists the output projection if it is kept."""
 
 _WEIGHTS_ONLY = Microscaled(16, "F8_E4M3", ("weight_global_scale",))
 """NVFP4 of weights whose inputs stay as they are."""
@@ -54,7 +51,7 @@ def compressed_tensors(read: Fields, dtype: str) -> Scheme:
         " + ".join(sorted(names)),
         tuple(targets),
         (*ignored, *rules),
-        _WITHOUT_HEAD,
+        KEPT_BUT_HEAD,
         dtype=dtype,
         kv_scales="kv_cache_scheme" in read,
     )
@@ -119,7 +116,7 @@ def quark(read: Fields, dtype: str) -> Scheme:
     for name, settings in read.mapping("layer_quant_config").items():
         apart = _quark_format(Fields(settings if isinstance(settings, Mapping) else {}), dtype)
         rules.append(rule(apart, globs=[name]))
-    return Scheme(format_name(whole), (("", whole),), tuple(rules), _WITHOUT_HEAD, dtype=dtype)
+    return Scheme(format_name(whole), (("", whole),), tuple(rules), KEPT_BUT_HEAD, dtype=dtype)
 
 
 def _quark_format(settings: Fields, dtype: str) -> Format:

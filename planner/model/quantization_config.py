@@ -51,17 +51,16 @@ def declared_scheme(config: Config, beside: Config | None = None) -> Scheme | No
 
 
 def scheme_for(
-    config: Config, quant: str, *, experts: bool, beside: Config | None = None
+    config: Config, quant: str, declared: Scheme | None, *, experts: bool
 ) -> tuple[Scheme, bool]:
     """The scheme of a checkpoint in `quant`, and whether it is the one this config is of.
 
-    The declared one where it goes by that name, else the usual one: such a checkpoint would need
-    to be made, or is published under another config.
+    The scheme `declared` where it goes by that name, else the usual one: such a checkpoint would
+    need to be made, or is published under another config.
 
     Raises:
-        FactsError: no checkpoint format of that name, or a declaration that is not understood.
+        FactsError: no checkpoint format of that name.
     """
-    declared = declared_scheme(config, beside)
     if declared is not None and declared.name.casefold() == quant.casefold():
         return declared, True
     usual = default_scheme(quant, experts=experts)

@@ -15,7 +15,7 @@ from planner.model.quantization_names import left_out
 from planner.quantization.checkpoint_formats import Affine, Awq, Gptq, MicroscaledWords
 from planner.quantization.checkpoint_mixed import Exl2, Exl3, Format, Int8Rows, NormalFloat
 from planner.quantization.default_schemes import format_name
-from planner.quantization.scheme import KEPT, Scheme, rule
+from planner.quantization.scheme import KEPT, KEPT_BUT_HEAD, Scheme, rule
 
 DTYPES = {
     "bfloat16": "BF16",
@@ -27,7 +27,6 @@ DTYPES = {
 """Names configs have for types of weights to safetensors types."""
 
 _MOST_BITS = 8
-_WITHOUT_HEAD = tuple(role for role in KEPT if role != "lm_head")
 
 
 def awq(read: Fields, dtype: str) -> Scheme:
@@ -53,7 +52,7 @@ def gptq(read: Fields, dtype: str) -> Scheme:
         )
         apart = None if pattern.startswith("-:") else changed
         rules.append(rule(apart, patterns=[pattern.removeprefix("-:").removeprefix("+:")]))
-    kept = _WITHOUT_HEAD if read.flag("lm_head", default=False) else KEPT
+    kept = KEPT_BUT_HEAD if read.flag("lm_head", default=False) else KEPT
     return Scheme(format_name(form), (("", form),), tuple(rules), kept, dtype=dtype)
 
 
@@ -90,7 +89,7 @@ def exl(read: Fields, dtype: str, method: str) -> Scheme:
     return Scheme(
         format_name(kind(bits)),
         targets,
-        kept=_WITHOUT_HEAD,
+        kept=KEPT_BUT_HEAD,
         dtype="F16" if dtype == "BF16" else dtype,
     )
 

@@ -15,7 +15,7 @@ from planner.model.quantization_names import left_out
 from planner.quantization.checkpoint_formats import Awq, Microscaled, Scaled
 from planner.quantization.checkpoint_mixed import Format
 from planner.quantization.default_schemes import FP8_TENSOR, MXFP4, MXFP8, NVFP4, format_name
-from planner.quantization.scheme import KEPT, Rule, Scheme, rule
+from planner.quantization.scheme import KEPT, KEPT_BUT_HEAD, Rule, Scheme, rule
 
 _ALGORITHMS: Mapping[str, Format] = {
     "FP8": FP8_TENSOR,
@@ -54,7 +54,7 @@ def modelopt(read: Fields, dtype: str) -> Scheme:
         " + ".join(sorted({format_name(form) for form in forms})) or "ModelOpt",
         targets,
         (*layers, *kept),
-        tuple(role for role in KEPT if role != "lm_head" or not kept),
+        KEPT_BUT_HEAD if kept else KEPT,
         dtype=dtype,
         kv_scales="kv_cache_quant_algo" in read or "kv_cache_scheme" in read,
     )

@@ -24,7 +24,7 @@ from planner.quantization.checkpoint_formats import (
     Scaled,
 )
 from planner.quantization.checkpoint_mixed import Exl2, Exl3, Format, Int8Rows, NormalFloat
-from planner.quantization.scheme import KEPT, Scheme
+from planner.quantization.scheme import KEPT_BUT_HEAD, Scheme
 
 MXFP4 = Microscaled(32, "U8")
 MXFP8 = Scaled(1, 32, scale="U8")
@@ -59,7 +59,6 @@ _EXL = re.compile(r"EXL(?P<version>[23])-(?P<bits>\d(?:\.\d{1,3})?)bpw")
 _MLX = re.compile(r"MLX-(?P<bits>[234568])bit")
 _HEAD_BITS = Fraction(6)
 """Bits of the output projection that both ExLlama quantizers take by default."""
-_WITHOUT_HEAD = tuple(role for role in KEPT if role != "lm_head")
 
 
 def default_scheme(name: str, *, experts: bool) -> Scheme:
@@ -77,7 +76,7 @@ def default_scheme(name: str, *, experts: bool) -> Scheme:
     if found := _EXL.fullmatch(name):
         kind = Exl2 if found["version"] == "2" else Exl3
         targets = (("lm_head", kind(_HEAD_BITS)), ("", kind(Fraction(found["bits"]))))
-        return Scheme(name, targets, kept=_WITHOUT_HEAD, dtype="F16")
+        return Scheme(name, targets, kept=KEPT_BUT_HEAD, dtype="F16")
     if found := _MLX.fullmatch(name):
         whole = Affine(int(found["bits"]))
         return Scheme(name, (("", whole),), kept=(), tables=whole)

@@ -48,6 +48,9 @@ to the latent of experts (Kimi K3), decays of linear attention (Qwen3.5), weight
 (DeepSeek V3.2), compressors (V4), what joins and ends MTP blocks (V3), and the output projection.
 A final dot means all roles that start so."""
 
+KEPT_BUT_HEAD = tuple(role for role in KEPT if role != "lm_head")
+"""Roles kept where the output projection is quantized too, or the config lists it if it is not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:

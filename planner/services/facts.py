@@ -18,8 +18,10 @@ from planner.model.network import block_parts
 from planner.model.own_quantization import OWN
 from planner.model.parameters import active_parameters, mtp_parameters, parameters
 from planner.model.vision import Tower, UnknownTower, vision_tower
+from planner.quantization.scheme import Scheme
 from planner.services.facts_formats import (
     checkpoint_comparison,
+    checkpoint_of,
     declared,
     file_comparison,
     format_facts,
@@ -36,7 +38,7 @@ from planner.services.facts_values import (
     ParameterFacts,
 )
 from planner.services.facts_words import mixer_words, network_words
-from planner.subject import architecture_of, checkpoint_of
+from planner.subject import architecture_of
 
 __all__ = ["Facts", "facts"]
 
@@ -62,18 +64,19 @@ def facts(model: str, catalog: Catalog, quant: str = "auto", context: int | None
             hint=f"give at most {architecture.context_length}",
         )
     tower = _tower(row)
-    form, assumed = _format(catalog, row, architecture, quant)
+    scheme = declared(row)
+    form, assumed = _format(catalog, row, architecture, quant, scheme)
     checkpoint = checkpoint_of(row)
     counted = _parameters(architecture, tower)
     compared = file_comparison(catalog, row, architecture) if row.file else None
     if checkpoint is not None:
-        compared = checkpoint_comparison(row, architecture, checkpoint, counted.vision or 0)
+        compared = checkpoint_comparison(scheme, architecture, checkpoint, counted.vision or 0)
     assumed = (*architecture.assumptions, *assumed)
     if tower is not None and tower.assumption:
         assumed += (tower.assumption,)
     return Facts(
         asked=model,
-        model=_model(row, architecture),
+        model=_model(row, architecture, scheme),
         parameters=counted,
         layers=_layers(architecture),
         format=form,
@@ -87,7 +90,11 @@ def facts(model: str, catalog: Catalog, quant: str = "auto", context: int | None
 
 
 def _format(
-    catalog: Catalog, row: ModelRow, architecture: Architecture, quant: str
+    catalog: Catalog,
+    row: ModelRow,
+    architecture: Architecture,
+    quant: str,
+    scheme: Scheme | None,
 ) -> tuple[FormatFacts | None, tuple[str, ...]]:
     """Bytes in one format, and what was taken for granted.
 
@@ -95,17 +102,16 @@ def _format(
     recommended; where the recommended mix has no rules for this network, 16-bit weights. A format
     asked for without such rules gives none, and why.
     """
-    scheme = declared(row)
     wanted = row.recommended if scheme is None else scheme.name
     if quant != "auto":
         wanted = quant
     try:
-        form = format_facts(catalog, row, architecture, wanted)
+        form = format_facts(catalog, row, architecture, wanted, scheme)
     except UnsupportedArchitecture as error:
         missing = f"no bytes in {wanted}: {error.message}"
         if quant != "auto":
             return None, (missing,)
-        return format_facts(catalog, row, architecture, PLAIN), (missing,)
+        return format_facts(catalog, row, architecture, PLAIN, scheme), (missing,)
     if row.file and form.quant != OWN:
         return form, (f"{form.quant}: by the rules of that format, not the file's own tensors",)
     return form, ()
@@ -127,8 +133,7 @@ def _origin(row: ModelRow) -> str:
     return "config" if row.source.endswith(".json") else "catalog"
 
 
-def _model(row: ModelRow, architecture: Architecture) -> FactsModel:
-    scheme = declared(row)
+def _model(row: ModelRow, architecture: Architecture, scheme: Scheme | None) -> FactsModel:
     return FactsModel.model_validate(
         {
             "name": row.name,

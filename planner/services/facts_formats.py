@@ -7,14 +7,17 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from planner.catalog.load import Catalog
 from planner.catalog.schema import ModelRow
 from planner.errors import UnsupportedArchitecture
 from planner.model.architecture import Architecture, MixtureOfExperts
-from planner.model.checkpoint import Checkpoint
+from planner.model.checkpoint import Checkpoint, read_checkpoint
 from planner.model.checkpoint_weights import checkpoint_weights
 from planner.model.components import Component
+from planner.model.config_file import read_config_json
 from planner.model.own_quantization import OWN, file_type
 from planner.model.quantization_config import declared_scheme, scheme_for
 from planner.model.weights import gguf_weights
@@ -27,8 +30,10 @@ from planner.services.facts_values import (
     StoredFacts,
     TypeBytes,
 )
-from planner.subject import declared_beside, file_of, published, weights_of
+from planner.subject import file_of, published, weights_of
 
+_BESIDE = "hf_quant_config.json"
+"""What ModelOpt writes beside the config."""
 _IMATRIX = "quantize.imatrix.file"
 """Metadata of files made with an importance matrix."""
 _TOWER_BYTES = 2
@@ -57,32 +62,45 @@ def declared(row: ModelRow) -> Scheme | None:
     Raises:
         FactsError: a quantization that is not understood.
     """
-    return declared_scheme(row.config, declared_beside(row)) if row.config else None
+    return declared_scheme(row.config, _beside(row)) if row.config else None
+
+
+def _beside(row: ModelRow) -> dict[str, Any] | None:
+    path = Path(row.folder) / _BESIDE
+    return read_config_json(path) if row.folder and path.is_file() else None
+
+
+def checkpoint_of(row: ModelRow) -> Checkpoint | None:
+    """What the headers of a model's checkpoint say; None where it was not given as one."""
+    return read_checkpoint(Path(row.folder)) if row.folder else None
 
 
 def format_facts(
-    catalog: Catalog, row: ModelRow, architecture: Architecture, quant: str
+    catalog: Catalog,
+    row: ModelRow,
+    architecture: Architecture,
+    quant: str,
+    scheme: Scheme | None,
 ) -> FormatFacts:
-    """The bytes in `quant`.
+    """The bytes in `quant`; `scheme` is the one the model's config declares.
 
     Raises:
         UnknownName: no such quantization.
         UnsupportedArchitecture: no list of the tensors of a GGUF file of this network.
         FactsError: a format that cannot store one of the matrices.
     """
-    scheme = declared(row)
     own = scheme is not None and scheme.name.casefold() == quant.casefold()
     if own or quant.upper().startswith(_FREE_NAMES):
-        return _checkpoint_format(row, architecture, quant)
+        return _checkpoint_format(row, architecture, quant, scheme)
     quantization = catalog.quantization(quant)
     if quantization.kind == "checkpoint":
-        return _checkpoint_format(row, architecture, quantization.name)
+        return _checkpoint_format(row, architecture, quantization.name, scheme)
     try:
         tensors = weights_of(catalog, row, architecture, quantization).tensors
     except UnsupportedArchitecture:
         if quantization.name not in _PLAIN:
             raise
-        return _checkpoint_format(row, architecture, quantization.name)
+        return _checkpoint_format(row, architecture, quantization.name, scheme)
     entries = [
         _Entry(t.component, t.type, 1, math.prod(t.shape), math.prod(t.shape), t.bytes)
         for t in tensors
@@ -92,9 +110,11 @@ def format_facts(
     return _facts(quantization.name, "gguf", origin, entries, published=there)
 
 
-def _checkpoint_format(row: ModelRow, architecture: Architecture, quant: str) -> FormatFacts:
+def _checkpoint_format(
+    row: ModelRow, architecture: Architecture, quant: str, stated: Scheme | None
+) -> FormatFacts:
     experts = any(isinstance(layer.network, MixtureOfExperts) for layer in architecture.layers)
-    scheme, own = scheme_for(row.config, quant, experts=experts, beside=declared_beside(row))
+    scheme, own = scheme_for(row.config, quant, stated, experts=experts)
     entries = _checkpoint_entries(architecture, scheme)
     shelves = (shelf.quantizations for shelf in row.repositories if shelf.kind == "checkpoint")
     there = own or any(scheme.name in shelf for shelf in shelves)
@@ -138,17 +158,16 @@ def file_comparison(
 
 
 def checkpoint_comparison(
-    row: ModelRow, architecture: Architecture, checkpoint: Checkpoint, tower: int
+    scheme: Scheme | None, architecture: Architecture, checkpoint: Checkpoint, tower: int
 ) -> Comparison:
     """A checkpoint beside the format its config declares, else its most frequent float type.
 
     Args:
-        row: its model.
+        scheme: the format its config declares.
         architecture: its text network.
         checkpoint: what its headers say.
         tower: weights of its vision tower.
     """
-    scheme = declared(row)
     if scheme is None:
         sizes = checkpoint.bytes_by_dtype()
         dtype = next((name for name in sizes if name in ("BF16", "F16", "F32")), "BF16")

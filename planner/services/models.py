@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from planner.catalog.load import Catalog
 from planner.catalog.schema import ModelRow
@@ -77,16 +77,20 @@ def select(catalog: Catalog, wanted: Wanted) -> tuple[Model, ...]:
         raise ConflictingOptions(
             f"--min-params {low:,} is more than --max-params {high:,}", hint="swap the two"
         )
-    tests: list[Callable[[Model], bool]] = [
-        lambda model: family is None or model.row.family == family,
-        lambda model: publisher is None or model.row.publisher == publisher,
-        lambda model: low is None or model.row.parameters >= low,
-        lambda model: high is None or model.row.parameters <= high,
-        lambda model: wanted.moe is None or _has_experts(model) is wanted.moe,
-        lambda model: wanted.min_context is None or _context(model) >= wanted.min_context,
-    ]
-    found = (describe(catalog, row) for row in rows)
-    kept = (model for model in found if all(test(model) for test in tests))
+    fitting = (
+        row
+        for row in rows
+        if (family is None or row.family == family)
+        and (publisher is None or row.publisher == publisher)
+        and (low is None or row.parameters >= low)
+        and (high is None or row.parameters <= high)
+    )
+    kept = (
+        model
+        for model in (describe(catalog, row) for row in fitting)
+        if (wanted.moe is None or _has_experts(model) is wanted.moe)
+        and (wanted.min_context is None or _context(model) >= wanted.min_context)
+    )
     return tuple(sorted(kept, key=_order))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import time
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,15 +16,14 @@ from typing import Any
 
 import safetensors
 
-from planner.errors import FileError, PlannerError
+from planner.errors import FileError
 from planner.model.checkpoint import read_checkpoint
 from planner.model.checkpoint_index import INDEX, parse_index
 from planner.model.safetensors import DTYPE_BITS, StoredTensor, header_length, parse_header
-from tests.fuzz.command_line import main
+from tests.fuzz.command_line import ends_of, hinted, main
 from tests.unit.model.checkpoint_files import SMALL, container, header
 
 INPUTS = 50_000
-SLOWEST = 1.0  # seconds of processor time of one input
 SHARDS = ("a.safetensors", "b.safetensors")
 TOKENS = [
     *(b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\\u", b"\\ud800", b"null", b"true"),
@@ -71,12 +69,6 @@ def made(choice: random.Random) -> tuple[dict[str, Any], int]:
         listed.append(("__metadata__", {"format": "pt", "ä": '"}'}))
     choice.shuffle(listed)
     return dict(listed), end
-
-
-def hinted(error: PlannerError, end: str) -> str:
-    """`end`, for a refusal that says what to do."""
-    assert error.hint, error
-    return end
 
 
 def read(raw: bytes) -> tuple[StoredTensor, ...]:
@@ -137,19 +129,14 @@ def one_folder(choice: random.Random, folder: Path) -> str:
 
 def fuzz(inputs: int, seed: int) -> Counter[str]:
     """Reads `inputs` inputs, the same ones for a seed; how many came to which end."""
-    choice = random.Random(seed)
-    ends: Counter[str] = Counter()
     with TemporaryDirectory() as name:
-        for number in range(inputs):
-            start = time.process_time()
+
+        def one(choice: random.Random, number: int) -> str:
             if number % 20 == 0:
-                ends[one_folder(choice, Path(name))] += 1
-            elif number % 4 == 1:
-                ends[one_index(choice)] += 1
-            else:
-                ends[one_file(choice)] += 1
-            assert time.process_time() - start < SLOWEST, (seed, number)
-    return ends
+                return one_folder(choice, Path(name))
+            return one_index(choice) if number % 4 == 1 else one_file(choice)
+
+        return ends_of(one, inputs, seed)
 
 
 if __name__ == "__main__":

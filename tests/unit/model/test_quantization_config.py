@@ -281,7 +281,8 @@ def test_the_file_of_modelopt_adds_to_the_config() -> None:
 def test_a_quantization_asked_for_is_the_declared_one_or_the_usual(
     section: dict[str, Any] | None, quant: str, declared: bool
 ) -> None:
-    found, own = scheme_for({**CONFIG, "quantization_config": section}, quant, experts=False)
+    config = {**CONFIG, "quantization_config": section}
+    found, own = scheme_for(config, quant, declared_scheme(config), experts=False)
     assert own is declared
     assert found.name.casefold() == quant.casefold()
 
