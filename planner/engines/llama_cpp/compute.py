@@ -7,6 +7,8 @@ GPU backends. Graphs repeat themselves with the layers, so of a repeated run a f
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from planner.engines.llama_cpp.graph import Place, graph_bytes, is_mamba
 from planner.engines.llama_cpp.graph_attention import key_rotation, value_rotation
 from planner.engines.llama_cpp.graph_recurrent import Seam
@@ -32,12 +34,23 @@ _Key = tuple[tuple[int, ...], Place]
 class Graph:
     """Graph sizes of one network under one set of settings."""
 
-    __slots__ = ("_architecture", "_kinds", "_numbers", "_runs", "_settings", "_sizes", "_windows")
+    __slots__ = (
+        "_architecture",
+        "_kinds",
+        "_mambas",
+        "_numbers",
+        "_runs",
+        "_settings",
+        "_sizes",
+        "_windows",
+    )
 
     def __init__(self, architecture: Architecture, settings: Settings) -> None:
         self._architecture = architecture
         self._settings = settings
         self._kinds, self._numbers = _kinds(architecture)
+        layers = architecture.layers[: architecture.depth]
+        self._mambas = tuple(at for at, layer in enumerate(layers) if is_mamba(layer))
         self._runs: dict[int, list[tuple[int, ...]]] = {}
         self._sizes: dict[_Key, int] = {}
         self._windows: tuple[int | None, ...] = tuple(
@@ -94,15 +107,14 @@ class Graph:
 
     def _seam(self, first: int, end: int) -> Seam:
         """How a device with layers [first, end) starts and ends as far as Mamba goes."""
-        layers, depth = self._architecture.layers, self._architecture.depth
-        mambas = [at for at in range(first, end) if is_mamba(layers[at])]
+        layers, inside = self._architecture.layers, self._mamba_from(first)
         late = self._sums_late(first)
-        leads, borrowed = first > 0 and mambas[:1] == [first] and not late, None
-        if first and mambas:
-            lender = self._lender(mambas[0])
+        leads, borrowed = first > 0 and inside == first < end and not late, None
+        if first and inside is not None and inside < end:
+            lender = self._lender(inside)
             if lender is not None and lender < first:
                 leads, borrowed = True, layers[lender].mixer
-        borrower = next((at for at in range(end, depth) if is_mamba(layers[at])), None)
+        borrower = self._mamba_from(end)
         lent = None if borrower is None else self._lender(borrower)
         return Seam(
             leads=leads,
@@ -110,6 +122,11 @@ class Graph:
             borrowed=borrowed if isinstance(borrowed, Mamba | Mamba2) else None,
             lends=lent is not None and first <= lent < end,
         )
+
+    def _mamba_from(self, layer: int) -> int | None:
+        """The first Mamba layer that is not before `layer`."""
+        at = bisect_left(self._mambas, layer)
+        return self._mambas[at] if at < len(self._mambas) else None
 
     def _lender(self, borrower: int) -> int | None:
         """The Mamba layer whose gate waits until that of layer `borrower` starts, if any does."""
