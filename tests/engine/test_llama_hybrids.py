@@ -6,38 +6,33 @@ next in the middle of a Mamba block, a few tables are up to a tenth over.
 
 from __future__ import annotations
 
-import csv
 import functools
 import json
 import random
-from pathlib import Path
 
 import pytest
 
 from planner.engines.llama_cpp import rules
-from planner.engines.llama_cpp.memory import SplitMemory
 from planner.model.gguf import read_gguf
 from planner.model.gguf_recurrent import HYBRIDS
 from planner.model.huggingface import architecture_from_config
 from planner.model.weights import gguf_weights
-from planner.units import MIB
 from tests.engine.server import BUILD
-from tests.engine.test_llama_architectures import random_case
-from tests.reality.llama_tables import predicted, settings_of
+from tests.engine.test_llama_architectures import compare, random_case
+from tests.reality.llama_tables import settings_of
+from tests.reality.tables import table
 
 pytestmark = pytest.mark.engine
 
 MIX = "Q4_K_M"
-TABLE = Path(__file__).parents[1] / "reality" / "model_parameters.csv"
 MOST_OVER = 1.1
 
 
 @functools.cache
 def networks():
     """Name to network, of all rows whose GGUF architecture is in `HYBRIDS`."""
-    lines = TABLE.read_text(encoding="utf-8").splitlines()
     found = {}
-    for row in csv.DictReader(line for line in lines if not line.startswith("#")):
+    for row in table("model_parameters.csv"):
         network = architecture_from_config(json.loads(row["config"]))
         if network.gguf_name in HYBRIDS and not network.residual_attention:
             found[row["id"]] = network
@@ -46,16 +41,6 @@ def networks():
 
 def one_per_architecture():
     return {network.gguf_name: network for network in networks().values()}
-
-
-def table_of(servers, path, network, split, arguments):
-    """Ours and theirs in MiB, every device and the host."""
-    words = ["-ts", ",".join(map(str, split)), *arguments.split()]
-    table = servers.table(path, words, len(split))
-    theirs = [(row.model_mib, row.context_mib, row.compute_mib) for row in table]
-    memory = SplitMemory(network, gguf_weights(network, MIX), settings_of(arguments, BUILD))
-    devices, host = predicted(memory, split, pipelined=False)
-    return [tuple(part // MIB for part in each) for each in (*devices, host)], theirs
 
 
 def agree(ours, theirs):
@@ -85,7 +70,7 @@ def test_the_table_of_every_architecture_is_met(rpc_servers, tmp_path, name) -> 
         arguments = flags or arguments
         if rules.illegal(network, settings_of(arguments, BUILD), len(split)):
             arguments = "-c 3000 -fa on -np 4 -kvu"
-        ours, theirs = table_of(rpc_servers, path, network, split, arguments)
+        ours, theirs = compare(rpc_servers, path, network, split, arguments)
         assert agree(ours, theirs), (split, arguments, ours, theirs)
 
 
@@ -109,7 +94,7 @@ def test_random_splits_and_settings_are_met_and_most_are_equal(rpc_servers, tmp_
         if rules.illegal(network, settings_of(arguments, BUILD), len(split)):
             continue
         path = write(tmp_path, network)
-        ours, theirs = table_of(rpc_servers, path, network, split, arguments)
+        ours, theirs = compare(rpc_servers, path, network, split, arguments)
         assert agree(ours, theirs), (network.gguf_name, split, arguments, ours, theirs)
         compared += len(ours)
         equal += sum(our == their for our, their in zip(ours, theirs, strict=True))

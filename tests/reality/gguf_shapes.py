@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import json
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from planner.model.architecture import Architecture
 from planner.model.gguf_roles import GGUF_NAMES
 from planner.model.huggingface import architecture_from_config
+from tests.reality.tables import table
 
 FOLDER = Path(__file__).parent
 FILES = {"gguf_shapes.csv": "name", "model_parameters.csv": "id"}
@@ -21,11 +21,10 @@ def networks() -> dict[str, Architecture]:
     """Name to network, of all rows whose GGUF architecture is in `GGUF_NAMES`."""
     found = {}
     for file, column in FILES.items():
-        with (FOLDER / file).open(newline="") as table:
-            for row in csv.DictReader(line for line in table if not line.startswith("#")):
-                network = architecture_from_config(json.loads(row["config"]))
-                if network.gguf_name in GGUF_NAMES:
-                    found[row[column]] = network
+        for row in table(file):
+            network = architecture_from_config(json.loads(row["config"]))
+            if network.gguf_name in GGUF_NAMES:
+                found[row[column]] = network
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from planner.engines.llama_cpp.settings import DEFAULT_SLOTS
 from planner.model.architecture import Architecture, Grouped
 from planner.model.huggingface import architecture_from_config
 from planner.model.weights import gguf_weights
+from tests.reality.tables import table
 
 FOLDER = Path(__file__).parent
 
@@ -41,14 +41,13 @@ class Window:
 
 def cases(name: str) -> Iterator[Case]:
     """The cases of one file of this folder."""
-    with (FOLDER / name).open(newline="") as file:
-        for row in csv.DictReader(line for line in file if not line.startswith("#")):
-            table = [tuple(map(int, cell.split("/"))) for cell in row["memory"].split()]
-            split = tuple(map(int, row["split"].split()))
-            assert len(table) == len(split) + 1
-            yield Case(
-                row["model"], row["quant"], split, row["arguments"], tuple(table[:-1]), table[-1]
-            )
+    for row in table(name):
+        memory = [tuple(map(int, cell.split("/"))) for cell in row["memory"].split()]
+        split = tuple(map(int, row["split"].split()))
+        assert len(memory) == len(split) + 1
+        yield Case(
+            row["model"], row["quant"], split, row["arguments"], tuple(memory[:-1]), memory[-1]
+        )
 
 
 def settings_of(arguments: str, build: str, *, default_slots: int = DEFAULT_SLOTS) -> Settings:

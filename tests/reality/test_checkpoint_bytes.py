@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import re
@@ -15,17 +14,13 @@ from planner.model.checkpoint_weights import CheckpointWeights, checkpoint_weigh
 from planner.model.huggingface import architecture_from_config
 from planner.model.quantization_config import declared_scheme
 from planner.quantization.default_schemes import default_scheme
+from tests.reality.tables import table
 
 HERE = Path(__file__).parent
 ROUNDING = 0.0005
 """Of figures published in round numbers."""
 
 _NUMBERS = re.compile(r"\{([\d,-]+)\}")
-
-
-def table(name: str) -> list[dict[str, str]]:
-    lines = (HERE / name).read_text(encoding="utf-8").splitlines()
-    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
 ROWS = table("checkpoint_bytes.csv")

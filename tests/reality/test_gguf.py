@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,17 +13,13 @@ from planner.model.architecture import Architecture
 from planner.model.huggingface import architecture_from_config
 from planner.model.weights import gguf_weights
 from planner.quantization.gguf_mix_table import MIXES
+from tests.reality.tables import table
 
 HERE = Path(__file__).parent
 UNIT = {"GB": 10**9, "TB": 10**12, "GiB": 2**30}
 TOLERANCE = 0.002
 """Share by which a published size may differ: headers, vocabularies and rounded figures."""
 BASE_MIXTRAL_VOCABULARY = 32_000
-
-
-def rows(name: str) -> list[dict[str, str]]:
-    lines = (HERE / name).read_text(encoding="utf-8").splitlines()
-    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
 @functools.cache
@@ -36,7 +31,7 @@ def architecture(name: str) -> Architecture:
 
 
 def group(name: str) -> list[tuple[str, str, bool]]:
-    found = ((row["model"], row["mix"], row["imatrix"] == "1") for row in rows(name))
+    found = ((row["model"], row["mix"], row["imatrix"] == "1") for row in table(name))
     return list(dict.fromkeys(found))
 
 
@@ -51,7 +46,7 @@ def blocks(text: str) -> Iterator[int | None]:
 @functools.cache
 def real_types() -> dict[tuple[str, str, bool], dict[str, str]]:
     found: dict[tuple[str, str, bool], dict[str, str]] = {}
-    for row in rows("gguf_tensor_types.csv"):
+    for row in table("gguf_tensor_types.csv"):
         types = found.setdefault((row["model"], row["mix"], row["imatrix"] == "1"), {})
         for block in blocks(row["blocks"]):
             prefix = "" if block is None else f"blk.{block}."
@@ -59,7 +54,7 @@ def real_types() -> dict[tuple[str, str, bool], dict[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("row", rows("gguf_sizes_dryrun.csv"), ids=lambda row: row["model"])
+@pytest.mark.parametrize("row", table("gguf_sizes_dryrun.csv"), ids=lambda row: row["model"])
 def test_bytes_equal_the_real_quantizer(row: dict[str, str]) -> None:
     weights = gguf_weights(architecture(row["model"]), row["mix"], row["imatrix"] == "1")
     assert weights.total_bytes == int(row["bytes"])
@@ -80,7 +75,7 @@ def test_types_are_known_for_every_mix(model: str) -> None:
     assert covered == set(MIXES) - {"F32"}
 
 
-@pytest.mark.parametrize("row", rows("gguf_sizes_published.csv"), ids=lambda row: row["model"])
+@pytest.mark.parametrize("row", table("gguf_sizes_published.csv"), ids=lambda row: row["model"])
 def test_published_sizes_are_within_two_per_mille(row: dict[str, str]) -> None:
     published = float(row["size"]) * UNIT[row["unit"]]
     ours = gguf_weights(architecture(row["model"]), row["mix"], row["imatrix"] == "1").total_bytes
@@ -89,7 +84,7 @@ def test_published_sizes_are_within_two_per_mille(row: dict[str, str]) -> None:
 
 def test_scoreboard(capsys: pytest.CaptureFixture[str]) -> None:
     """Prints what the README quotes; fails when rows are lost."""
-    dry, published = rows("gguf_sizes_dryrun.csv"), rows("gguf_sizes_published.csv")
+    dry, published = table("gguf_sizes_dryrun.csv"), table("gguf_sizes_published.csv")
     worst = max(
         abs(
             gguf_weights(architecture(row["model"]), row["mix"], row["imatrix"] == "1").total_bytes

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from planner.model.weights import gguf_weights
 from planner.units import GIB
 from tests.reality.gguf_shapes import networks
+from tests.reality.tables import table
 
 CLOSE = 0.0005
 """Kimi's file also has the latent projection in one matrix, which adds nearly as much."""
 
 
 def rows() -> list[dict[str, str]]:
-    with (Path(__file__).parent / "gguf_loaded.csv").open(newline="") as file:
-        return list(csv.DictReader(line for line in file if not line.startswith("#")))
+    return table("gguf_loaded.csv")
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: f"{row['model']}-{row['mix']}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -16,8 +14,8 @@ from planner.model.tensors import Shape, gguf_tensors
 from planner.model.weights import gguf_weights, mix_facts
 from planner.quantization.gguf_mixes import choose_types
 from planner.quantization.gguf_types import tensor_bytes
+from tests.reality.tables import table
 
-TABLE = Path(__file__).parent / "gguf_loader_logs.csv"
 TOLERANCE = 0.0005
 GIB = 2**30
 ROPE = ("rope_freqs.weight", (64,))
@@ -25,8 +23,7 @@ ROPE = ("rope_freqs.weight", (64,))
 
 
 def rows() -> list[dict[str, str]]:
-    lines = TABLE.read_text(encoding="utf-8").splitlines()
-    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    return table("gguf_loader_logs.csv")
 
 
 def standard() -> list[dict[str, str]]:

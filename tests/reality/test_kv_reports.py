@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import tomllib
 from fractions import Fraction
@@ -15,6 +14,7 @@ from planner.model.architecture import Architecture, Grouped
 from planner.model.cache import cache_bytes
 from planner.model.huggingface import architecture_from_config
 from planner.model.parameters import active_parameters, parameters
+from tests.reality.tables import table
 
 FOLDER = Path(__file__).parent
 TABLE = tomllib.loads((FOLDER / "kv_reports.toml").read_text(encoding="utf-8"))
@@ -22,8 +22,7 @@ UNITS = {"B": 1, "MiB": 2**20, "GiB": 2**30, "GB": 10**9}
 
 
 def configs() -> dict[str, Any]:
-    lines = (FOLDER / "model_parameters.csv").read_text(encoding="utf-8").splitlines()
-    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+    rows = table("model_parameters.csv")
     return {row["id"]: json.loads(row["config"]) for row in rows} | TABLE["config"]
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
 import pytest
 
 from planner.engines.llama_cpp.compute import Graph
@@ -22,6 +19,7 @@ from planner.model.architecture import (
 from planner.model.weights import gguf_weights
 from planner.units import MIB
 from tests.reality.llama_tables import predicted, settings_of
+from tests.reality.tables import table
 
 PRINTED = 0.01
 """MiB to which the engine prints the cache."""
@@ -72,9 +70,7 @@ MODELS = {
 
 
 def rows() -> list[dict[str, str]]:
-    path = Path(__file__).parent / "llama_narrow_b10434.csv"
-    with path.open(newline="") as file:
-        return list(csv.DictReader(line for line in file if not line.startswith("#")))
+    return table("llama_narrow_b10434.csv")
 
 
 @pytest.mark.parametrize("model", MODELS)

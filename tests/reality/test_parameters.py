@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from pathlib import Path
 
 import pytest
 
 from planner.model.huggingface import architecture_from_config
 from planner.model.parameters import active_parameters, mtp_parameters, parameters
-
-TABLE = Path(__file__).parent / "model_parameters.csv"
+from tests.reality.tables import table
 
 
 def rows() -> list[dict[str, str]]:
-    lines = TABLE.read_text(encoding="utf-8").splitlines()
-    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    return table("model_parameters.csv")
 
 
 def counted(row: dict[str, str]) -> tuple[int, int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import datetime
 import functools
@@ -30,6 +29,7 @@ from planner.performance.calibration import device_class
 from planner.performance.estimate import performance_of
 from planner.performance.prefill import prefill_seconds
 from planner.values import Range
+from tests.reality.tables import table
 
 HERE = Path(__file__).parent
 FAMILY = {"geforce": "cuda", "hbm": "cuda", "apple": "metal", "spark": "cuda", "amd": "rocm"}
@@ -165,8 +165,7 @@ def devices() -> dict[str, Gpu]:
 
 
 def benchmark_rows() -> list[dict[str, str]]:
-    lines = (HERE / "speed_llama_cpp.csv").read_text(encoding="utf-8").splitlines()
-    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    return table("speed_llama_cpp.csv")
 
 
 def published_runs() -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ logarithm of the time with a soft L1 loss, and again with each card left out.
 
 from __future__ import annotations
 
-import csv
 import math
 import tomllib
 from collections.abc import Callable, Mapping
@@ -15,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.reality.tables import table
 
 HERE = Path(__file__).parent
 CALIBRATION = HERE.parents[1] / "catalogs" / "calibration"
@@ -61,9 +62,8 @@ Formula = Callable[[Parameters, Run], float]
 def runs() -> list[Run]:
     devices = tomllib.loads((HERE / "speed_devices.toml").read_text(encoding="utf-8"))["device"]
     by_name = {row["name"]: row for row in devices}
-    lines = (HERE / "speed_llama_cpp.csv").read_text(encoding="utf-8").splitlines()
     found = []
-    for row in csv.DictReader(line for line in lines if not line.startswith("#")):
+    for row in table("speed_llama_cpp.csv"):
         device, quant, tokens = by_name[row["device"]], row["quant"], int(row["tokens"])
         layers, hidden, weights = LLAMA[row["model"]]
         embedding = 128256 * hidden * EMBEDDING_BITS[quant] / 8

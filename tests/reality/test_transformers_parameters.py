@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from planner.model.families import FAMILIES
 from planner.model.huggingface import architecture_from_config
 from planner.model.parameters import parameters
-
-TABLE = Path(__file__).parent / "transformers_parameters.csv"
+from tests.reality.tables import table
 
 
 def rows() -> list[dict[str, str]]:
-    lines = TABLE.read_text(encoding="utf-8").splitlines()
-    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    return table("transformers_parameters.csv")
 
 
 ROWS = rows()

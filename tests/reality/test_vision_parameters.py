@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from pathlib import Path
 
 import pytest
 
 from planner.model.vision import Tower, vision_parameters, vision_tower
-
-TABLE = Path(__file__).parent / "vision_parameters.csv"
+from tests.reality.tables import table
 
 
 def rows() -> list[dict[str, str]]:
-    lines = TABLE.read_text(encoding="utf-8").splitlines()
-    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    return table("vision_parameters.csv")
 
 
 ROWS = rows()

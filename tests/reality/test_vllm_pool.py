@@ -10,6 +10,7 @@ from planner.engines.ranges import Range
 from planner.engines.vllm.kv import CachePlan, cache_plan
 from planner.engines.vllm.settings import Device
 from planner.units import GIB
+from tests.reality.tables import table
 from tests.reality.vllm_tables import (
     SCHEMES,
     Run,
@@ -18,7 +19,6 @@ from tests.reality.vllm_tables import (
     network,
     sglang_computed,
     startup_run,
-    table,
 )
 
 Scored = tuple[str, Range, float]

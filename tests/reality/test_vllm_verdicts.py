@@ -11,6 +11,7 @@ from planner.engines.vllm.layout import Parallel
 from planner.engines.vllm.settings import Device, Settings
 from planner.engines.vllm.versions import rules_of
 from planner.errors import EngineError
+from tests.reality.tables import table
 from tests.reality.vllm_tables import (
     H100,
     H200,
@@ -19,7 +20,6 @@ from tests.reality.vllm_tables import (
     logged_run,
     sglang_computed,
     startup_run,
-    table,
 )
 
 KIMI, THINKING = "moonshotai/Kimi-K2-Instruct", "moonshotai/Kimi-K2-Thinking"

@@ -12,7 +12,8 @@ from planner.engines.vllm.settings import Settings
 from planner.engines.weight_sizes import sizer
 from planner.units import GIB
 from tests.reality import vllm_tables
-from tests.reality.vllm_tables import H100, Run, computed, network, scheme, startup_run, table
+from tests.reality.tables import table
+from tests.reality.vllm_tables import H100, Run, computed, network, scheme, startup_run
 
 EXCEPTIONS = {
     "l3": "Triton's MXFP4 kernels pad less than Marlin's, whose padding is computed",

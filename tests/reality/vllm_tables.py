@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import json
 from dataclasses import dataclass
@@ -23,18 +22,13 @@ from planner.quantization.checkpoint_formats import Packed
 from planner.quantization.default_schemes import default_scheme
 from planner.quantization.scheme import Scheme
 from planner.units import GIB
+from tests.reality.tables import table
 
 HERE = Path(__file__).parent
 H100 = Device(memory=round(79.19 * GIB))
 H200 = Device(memory=round(139.80 * GIB))
 H20 = Device(memory=round(139.72 * GIB), processors=78)
 A100 = Device(memory=round(79.25 * GIB), processors=108, small_batches=True)
-
-
-def table(name: str) -> list[dict[str, str]]:
-    """The rows of a table of this folder."""
-    lines = (HERE / name).read_text(encoding="utf-8").splitlines()
-    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
 @functools.cache

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 
@@ -23,25 +21,8 @@ from planner.model.architecture import (
 from planner.model.cache import cache_bytes, element_bytes, layer_cache
 from planner.model.huggingface import architecture_from_config
 from planner.model.recurrent import GatedDelta, KimiDelta, Lightning, Mamba, Mamba2
-
-CONFIGS = Path(__file__).parents[2] / "reality" / "model_parameters.csv"
-INDEXER = Indexer(heads=64, head_dim=128)
-LATENT = {
-    "heads": 128,
-    "query_rank": 1536,
-    "kv_rank": 512,
-    "nope_dim": 128,
-    "rope_dim": 64,
-    "value_dim": 128,
-}
-V4 = {
-    "heads": 64,
-    "head_dim": 512,
-    "query_rank": 1024,
-    "output_groups": 8,
-    "output_rank": 1024,
-    "window": 128,
-}
+from tests.reality.tables import table
+from tests.unit.samples import INDEXER, LATENT, V4
 
 GROWING: list[tuple[str, Mixer | None, str, Fraction | int, int, int]] = [
     # mixer, growth, f16 bytes per token, of the full window, of the state in single precision
@@ -222,8 +203,7 @@ def test_an_8_bit_cache_is_a_byte_per_element_with_or_without_scales() -> None:
 
 
 def test_every_known_config_has_a_cache_that_never_shrinks() -> None:
-    lines = CONFIGS.read_text(encoding="utf-8").splitlines()
-    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    rows = table("model_parameters.csv")
     assert len(rows) >= 150
     for row in rows:
         found = architecture_from_config(json.loads(row["config"]))

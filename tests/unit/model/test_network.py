@@ -8,36 +8,16 @@ import pytest
 
 from planner.catalog.load import load_catalog
 from planner.model.architecture import (
-    Architecture,
     Compressed,
-    Dense,
-    Grouped,
     Indexer,
     Latent,
     Layer,
     Mixer,
-    MixtureOfExperts,
 )
 from planner.model.huggingface import architecture_from_config
 from planner.model.network import Part, block_parts, distinct_blocks, frame_parts
 from planner.model.recurrent import GatedDelta, KimiDelta, Lightning, Mamba, Mamba2
-
-HIDDEN, VOCABULARY = 8, 100
-GROUPED = Grouped(heads=4, kv_heads=2, head_dim=3)
-DENSE = Dense(intermediate=20)
-EXPERTS = MixtureOfExperts(experts=6, used=2, intermediate=5)
-
-
-def network(*layers: Layer, **traits: object) -> Architecture:
-    plain = Architecture(
-        gguf_name="llama",
-        hidden=HIDDEN,
-        vocabulary=VOCABULARY,
-        context_length=64,
-        tied=False,
-        layers=layers,
-    )
-    return plain.model_copy(update=traits)
+from tests.unit.samples import DENSE, EXPERTS, GROUPED, HIDDEN, network
 
 
 def shapes(mixer: Mixer | None, feed_forward: object = None) -> dict[str, tuple[int, ...]]:

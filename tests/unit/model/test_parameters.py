@@ -7,37 +7,18 @@ import pytest
 from planner.catalog.load import load_catalog
 from planner.errors import UnsupportedArchitecture
 from planner.model.architecture import (
-    Architecture,
     Attention,
-    Dense,
     FeedForward,
-    Grouped,
     Indexer,
     Latent,
     Layer,
-    MixtureOfExperts,
 )
 from planner.model.huggingface import architecture_from_config
 from planner.model.parameters import active_parameters, by_component, mtp_parameters, parameters
 from planner.model.tensors import gguf_tensors
+from tests.unit.samples import DENSE, EXPERTS, GROUPED, HIDDEN, VOCABULARY, network
 
-HIDDEN, VOCABULARY = 8, 100
-GROUPED = Grouped(heads=4, kv_heads=2, head_dim=3)
-DENSE = Dense(intermediate=20)
-EXPERTS = MixtureOfExperts(experts=6, used=2, intermediate=5)
 LATENT = Latent(heads=4, query_rank=7, kv_rank=6, nope_dim=3, rope_dim=2, value_dim=5)
-
-
-def network(*layers: Layer, **traits: object) -> Architecture:
-    plain = Architecture(
-        gguf_name="llama",
-        hidden=HIDDEN,
-        vocabulary=VOCABULARY,
-        context_length=64,
-        tied=False,
-        layers=layers,
-    )
-    return plain.model_copy(update=traits)
 
 
 def block(attention: Attention = GROUPED, feed_forward: FeedForward = DENSE) -> Layer:

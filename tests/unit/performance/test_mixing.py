@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from pathlib import Path
 
 import pytest
 
-from planner.model.architecture import Compressed, Grouped, Indexer, Latent
+from planner.model.architecture import Compressed, Grouped, Latent
 from planner.model.huggingface import architecture_from_config
 from planner.model.recurrent import GatedDelta, KimiDelta, Lightning, Mamba, Mamba2
 from planner.performance.mixing import cache_read
+from tests.reality.tables import table
+from tests.unit.samples import INDEXER, LATENT, V4
 
-CONFIGS = Path(__file__).parents[2] / "reality" / "model_parameters.csv"
-INDEXER = Indexer(heads=64, head_dim=128)
-LATENT = {
-    "heads": 128,
-    "query_rank": 1536,
-    "kv_rank": 512,
-    "nope_dim": 128,
-    "rope_dim": 64,
-    "value_dim": 128,
-}
-V4 = {
-    "heads": 64,
-    "head_dim": 512,
-    "query_rank": 1024,
-    "output_groups": 8,
-    "output_rank": 1024,
-    "window": 128,
-}
 LATENT_FLOPS = 2 * 128 * (2 * 512 + 64)
 DEPTH = 100_000
 
@@ -106,8 +88,7 @@ def test_a_quantized_cache_is_read_in_fewer_bytes_and_a_state_is_not() -> None:
 
 
 def test_no_config_reads_less_with_more_tokens_cached() -> None:
-    lines = CONFIGS.read_text(encoding="utf-8").splitlines()
-    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    rows = table("model_parameters.csv")
     for row in rows:
         layers = architecture_from_config(json.loads(row["config"])).layers
         for mixer in {layer.mixer for layer in layers} - {None}:
