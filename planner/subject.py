@@ -14,7 +14,7 @@ from planner.catalog.load import Catalog
 from planner.catalog.schema import EngineBuild, ModelRow, Quantization
 from planner.engines.llama_cpp import rules
 from planner.engines.llama_cpp.memory import Settings, SplitMemory
-from planner.engines.llama_cpp.settings import CELL_PADDING, padded
+from planner.engines.llama_cpp.settings import CELL_PADDING
 from planner.errors import EngineError, RequestError
 from planner.model.architecture import Architecture
 from planner.model.config_file import flatten
@@ -24,6 +24,7 @@ from planner.model.huggingface import architecture_from_config
 from planner.model.own_quantization import OWN
 from planner.model.weights import Weights, gguf_weights
 from planner.request import PlanRequest
+from planner.units import padded
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

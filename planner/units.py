@@ -15,6 +15,12 @@ MIB = 2**20
 GIB = 2**30
 GB = 10**9
 
+
+def padded(count: int, step: int) -> int:
+    """`count` rounded up to a multiple of `step`."""
+    return -(-count // step) * step
+
+
 _PREFIX = {
     "": 1,
     "k": 10**3,

@@ -23,6 +23,7 @@ from planner.model.components import Counts
 from planner.model.network import block_parts, frame_parts
 from planner.model.part import Part, Shape
 from planner.model.recurrent import Mamba2
+from planner.units import padded
 
 Cut = Literal["rows", "columns", "kv heads", "projected state", "whole"]
 """How a tensor is divided; `kv heads` are rows of whole KV heads, copied where there are fewer
@@ -269,16 +270,6 @@ def _vocabulary_shard(part: Part, shards: Shards) -> Part:
 def _add_mtp(
     counts: Counts, architecture: Architecture, shards: Shards, rank: Rank, size: Sizer
 ) -> None:
-    for number, layer in enumerate(mtp_blocks(architecture)):
+    for number, layer in enumerate(architecture.mtp_blocks):
         for part in layer_shards(architecture, layer, shards, rank.experts):
             counts["mtp"] += size(part, architecture.depth + number)
-
-
-def mtp_blocks(architecture: Architecture) -> tuple[Layer, ...]:
-    """All MTP blocks of a checkpoint, also those that GGUF converters leave out."""
-    return (*architecture.layers[architecture.depth :], *architecture.unconverted_mtp)
-
-
-def padded(count: int, multiple: int) -> int:
-    """`count` rounded up to a multiple."""
-    return -(-count // multiple) * multiple

@@ -270,3 +270,13 @@ class Architecture(Value):
     def depth(self) -> int:
         """Layers without MTP blocks."""
         return sum(not layer.mtp for layer in self.layers)
+
+    @property
+    def mtp_blocks(self) -> tuple[Layer, ...]:
+        """All MTP blocks, also those that GGUF converters leave out."""
+        return (*self.layers[self.depth :], *self.unconverted_mtp)
+
+    @functools.cached_property
+    def has_experts(self) -> bool:
+        """Whether any block routes tokens to experts."""
+        return any(isinstance(layer.network, MixtureOfExperts) for layer in self.layers)

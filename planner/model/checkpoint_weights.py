@@ -102,13 +102,11 @@ def checkpoint_weights(
     """
     frame = frame_parts(architecture)
     stored = [each for part in frame for each in _stored(part, scheme, OUTSIDE)]
-    proper = [layer for layer in architecture.layers if not layer.mtp]
-    extra = [layer for layer in architecture.layers if layer.mtp]
-    extra += architecture.unconverted_mtp
-    for block, layer in enumerate(proper):
+    depth = architecture.depth
+    for block, layer in enumerate(architecture.layers[:depth]):
         stored += _block(architecture, scheme, layer, block, None)
-    for number, layer in enumerate(extra if mtp else ()):
-        stored += _block(architecture, scheme, layer, len(proper) + number, number)
+    for number, layer in enumerate(architecture.mtp_blocks if mtp else ()):
+        stored += _block(architecture, scheme, layer, depth + number, number)
     return CheckpointWeights(scheme, tuple(stored))
 
 

@@ -17,6 +17,7 @@ from planner.model.gguf_cursor import Budget, Cursor, MetadataValue
 from planner.model.local_file import open_regular, refuse_pointer
 from planner.model.tensors import Shape
 from planner.quantization.gguf_types import tensor_bytes
+from planner.units import padded
 
 VERSIONS = (2, 3)
 """Versions that are read; 3 differs in allowing big-endian files only."""
@@ -217,7 +218,7 @@ def _placed(
     cursor: Cursor, listed: list[_Listed], alignment: int, file: str
 ) -> tuple[GgufTensor, ...]:
     """The tensors with their place in the file; each begins where the one before it ends."""
-    start = _padded(cursor.position, alignment)
+    start = padded(cursor.position, alignment)
     names: set[str] = set()
     expected = 0
     tensors: list[GgufTensor] = []
@@ -229,11 +230,7 @@ def _placed(
                 f"tensor {entry.name!r} is at byte {entry.offset:,} of the data, not {expected:,}"
             )
         names.add(entry.name)
-        expected += _padded(entry.bytes, alignment)
+        expected += padded(entry.bytes, alignment)
         place = start + entry.offset
         tensors.append(GgufTensor(entry.name, entry.shape, entry.type, entry.bytes, place, file))
     return tuple(tensors)
-
-
-def _padded(size: int, alignment: int) -> int:
-    return -(-size // alignment) * alignment

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 from planner.catalog.load import shipped_rows
 from planner.catalog.schema import Calibration, Gpu, Prior, Row
 from planner.errors import CatalogError
-from planner.model.architecture import Architecture, Latent, MixtureOfExperts
+from planner.model.architecture import Architecture, Latent
 from planner.model.cache import layer_cache
 from planner.values import Range
 
@@ -134,7 +134,7 @@ def mixture_prior(*, latent: bool) -> str:
 
 def is_calibrated(architecture: Architecture, gpu: Gpu) -> bool:
     """Whether runs like this were fitted: a dense network of attention on a measured class."""
-    known = not _has_experts(architecture) and not _has_state(architecture)
+    known = not architecture.has_experts and not _has_state(architecture)
     return known and is_measured(gpu)
 
 
@@ -142,7 +142,7 @@ def calibration_of(architecture: Architecture, gpu: Gpu) -> str:
     """What a decode speed on `gpu` stands on, one line; starts `uncalibrated:` where on priors."""
     row, measured = device_class(gpu), is_measured(gpu)
     missing, priors = [], []
-    if _has_experts(architecture):
+    if architecture.has_experts:
         missing.append("a mixture of experts")
         latent = any(isinstance(layer.mixer, Latent) for layer in architecture.layers)
         low, best, high = prior_cases(mixture_prior(latent=latent))
@@ -160,10 +160,6 @@ def calibration_of(architecture: Architecture, gpu: Gpu) -> str:
     if not measured:
         stands_on = f"prior of class '{row.name}', +-{rates_of(gpu).decode_band:.0%} assumed"
     return "; ".join([f"uncalibrated: no fit for {' or '.join(missing)}", stands_on, *priors])
-
-
-def _has_experts(architecture: Architecture) -> bool:
-    return any(isinstance(layer.network, MixtureOfExperts) for layer in architecture.layers)
 
 
 def _has_state(architecture: Architecture) -> bool:

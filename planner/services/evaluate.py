@@ -11,7 +11,7 @@ from planner.accounting import Assigned
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Network
 from planner.engines.llama_cpp import overheads, rules
-from planner.engines.llama_cpp.settings import CELL_PADDING, padded
+from planner.engines.llama_cpp.settings import CELL_PADDING
 from planner.errors import IllegalLayout, RequestError
 from planner.plan import (
     Body,
@@ -28,7 +28,7 @@ from planner.solver import answer
 from planner.solver.cluster import Nodes, balanced, check_memory, network_between
 from planner.solver.remedies import Rig, remedies
 from planner.subject import Shape, Subject, subject, unpublished, window_of
-from planner.units import MIB
+from planner.units import MIB, padded
 
 _WORKLOAD = PlanRequest(model="")
 _NOT_SOLVED = Solver(

@@ -13,7 +13,7 @@ from typing import Any
 from planner.catalog.load import Catalog
 from planner.catalog.schema import ModelRow
 from planner.errors import UnsupportedArchitecture
-from planner.model.architecture import Architecture, MixtureOfExperts
+from planner.model.architecture import Architecture
 from planner.model.checkpoint import Checkpoint, read_checkpoint
 from planner.model.checkpoint_weights import checkpoint_weights
 from planner.model.components import Component
@@ -113,8 +113,7 @@ def format_facts(
 def _checkpoint_format(
     row: ModelRow, architecture: Architecture, quant: str, stated: Scheme | None
 ) -> FormatFacts:
-    experts = any(isinstance(layer.network, MixtureOfExperts) for layer in architecture.layers)
-    scheme, own = scheme_for(row.config, quant, stated, experts=experts)
+    scheme, own = scheme_for(row.config, quant, stated, experts=architecture.has_experts)
     entries = _checkpoint_entries(architecture, scheme)
     shelves = (shelf.quantizations for shelf in row.repositories if shelf.kind == "checkpoint")
     there = own or any(scheme.name in shelf for shelf in shelves)

@@ -102,8 +102,7 @@ def _mixes(
             hint="the page is about llama.cpp; recommend a GGUF mix in the model's catalog row",
         )
     at = figures.subject_at(catalog, row.name, row.recommended, window)
-    layers = at.architecture.layers
-    if any(isinstance(layer.network, MixtureOfExperts) for layer in layers):
+    if at.architecture.has_experts:
         return tuple(mixes), ()
     reason = "the model has no routed experts: the file would be that of Q8_0"
     left = tuple(LeftOut(name=m.name, reason=reason) for m in mixes if m.name == EXPERTS_ONLY)

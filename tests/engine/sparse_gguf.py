@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planner.engines.llama_cpp.settings import padded
 from planner.model.architecture import (
     Architecture,
     Dense,
@@ -19,6 +18,7 @@ from planner.model.architecture import (
 from planner.model.gguf_recurrent import HYBRIDS
 from planner.model.gguf_roles import HALF_FEED_FORWARD
 from planner.model.weights import StoredTensor, Weights
+from planner.units import padded
 from tests.engine.sparse_hybrids import write_hybrid
 
 gguf: Any = pytest.importorskip(

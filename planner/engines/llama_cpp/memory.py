@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 from planner.engines.llama_cpp.compute import Graph
 from planner.engines.llama_cpp.loaded import as_loaded, settings_of
-from planner.engines.llama_cpp.settings import Settings, padded
+from planner.engines.llama_cpp.settings import Settings
 from planner.engines.llama_cpp.state import block_caches
 from planner.model.architecture import Architecture
 from planner.model.weights import StoredTensor, Weights
 from planner.quantization.gguf_types import row_bytes
+from planner.units import padded
 
 __all__ = ["GraphMemory", "Settings", "SplitMemory", "device_of_slot"]
 

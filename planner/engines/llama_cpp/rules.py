@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import get_args
 
 from planner.engines.llama_cpp.loaded import NO_FLASH_ATTENTION
-from planner.engines.llama_cpp.settings import CELL_PADDING, Settings, padded
+from planner.engines.llama_cpp.settings import CELL_PADDING, Settings
 from planner.model.architecture import Architecture, Grouped, Latent
 from planner.quantization.gguf_types import block_of
 from planner.request import KvType
+from planner.units import padded
 
 MAX_DEVICES = 15
 """Offload devices of one process: GGML_SCHED_MAX_BACKENDS is 16 and the CPU takes one."""

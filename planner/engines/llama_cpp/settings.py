@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from planner.units import padded
+
 CELL_PADDING = 256
 """The cache is allocated in steps of so many cells."""
 DEFAULT_SLOTS = 4
 """What llama-server uses when `-np` is not given; these slots share one pool (unified)."""
-
-
-def padded(count: int, step: int) -> int:
-    """`count` rounded up to a multiple of `step`."""
-    return -(-count // step) * step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from planner.engines.pages import LayerPage, layer_page
 from planner.engines.ranges import Range, exactly, least
 from planner.engines.sglang.layout import Parallel, shards_of, stages
 from planner.engines.sglang.settings import VERSIONS, Settings, static_fraction, step_sizes
-from planner.engines.sharding import Rank, Shards, mtp_blocks, rank_weights, ranks_of
+from planner.engines.sharding import Rank, Shards, rank_weights, ranks_of
 from planner.engines.weight_sizes import sizer
 from planner.model.architecture import Architecture
 from planner.quantization.scheme import Scheme
@@ -201,7 +201,7 @@ def _cache(asked: _Asked, rank: Rank) -> tuple[Fraction, int]:
     architecture, settings = asked.architecture, asked.settings
     layers = [architecture.layers[index] for index in rank.layers]
     if settings.speculative and rank.last:
-        layers += mtp_blocks(architecture)
+        layers += architecture.mtp_blocks
     pages: list[LayerPage] = []
     for layer in layers if architecture.decodes else ():
         page = layer_page(layer.mixer, asked.parallel.attention_ways, settings.kv_type)

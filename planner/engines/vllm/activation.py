@@ -14,11 +14,11 @@ from typing import Literal
 
 from planner.engines.beside import Beside
 from planner.engines.forward import HALF, dense_bytes, expert_bytes
-from planner.engines.sharding import Shards, padded
+from planner.engines.sharding import Shards
 from planner.engines.vllm.settings import Device, Limits
 from planner.engines.vllm.versions import VersionRules
 from planner.model.architecture import Architecture, Layer
-from planner.units import MIB
+from planner.units import MIB, padded
 
 FLOAT = 4
 MULTIPLY_SCRATCH = 32 * MIB

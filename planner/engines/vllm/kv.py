@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from planner.engines.pages import Keeps, KvType, LayerPage, layer_page
-from planner.engines.sharding import padded
 from planner.engines.vllm.versions import TokenCount
 from planner.model.architecture import Architecture, Latent, Layer
+from planner.units import padded
 
 GROUPED_BLOCK = 16
 """Tokens of a block of attention kernels."""

@@ -18,14 +18,14 @@ from planner.engines.forward import HALF
 from planner.engines.graphs import GRAPHS_PER_LAYER
 from planner.engines.held import RankHeld
 from planner.engines.ranges import NOTHING, Range, exactly, least
-from planner.engines.sharding import Rank, Shards, mtp_blocks, rank_weights, ranks_of
+from planner.engines.sharding import Rank, Shards, rank_weights, ranks_of
 from planner.engines.vllm.activation import ExpertKernels, Step, activation_peak
 from planner.engines.vllm.kv import CachePlan, cache_plan
 from planner.engines.vllm.layout import Parallel, shards_of, stages
 from planner.engines.vllm.settings import Device, Limits, Settings, limits
 from planner.engines.vllm.versions import VersionRules, outside_allocator, rules_of
 from planner.engines.weight_sizes import is_quantized, sizer
-from planner.model.architecture import Architecture, Grouped, Latent, MixtureOfExperts
+from planner.model.architecture import Architecture, Grouped, Latent
 from planner.quantization.checkpoint_formats import Microscaled
 from planner.quantization.scheme import Scheme
 from planner.units import MIB
@@ -182,7 +182,7 @@ def _rank_memory(asked: _Asked, rank: Rank, plan: CachePlan) -> RankMemory:
     budget = math.ceil(asked.device.memory * asked.limits.utilization)
     layers = [*rank.layers]
     if speculative and rank.last:
-        layers += range(architecture.depth, architecture.depth + len(mtp_blocks(architecture)))
+        layers += range(architecture.depth, architecture.depth + len(architecture.mtp_blocks))
     return RankMemory(
         rank=rank,
         weights=tuple(sorted(weights.items())),
@@ -202,8 +202,9 @@ def _rank_memory(asked: _Asked, rank: Rank, plan: CachePlan) -> RankMemory:
 
 def _largest_group(asked: _Asked) -> int:
     """Ranks that exchange tokens: those of a stage where there are experts."""
-    experts = any(isinstance(x.network, MixtureOfExperts) for x in asked.architecture.layers)
-    return asked.parallel.ranks_per_stage if experts else asked.parallel.tensor_parallel
+    if asked.architecture.has_experts:
+        return asked.parallel.ranks_per_stage
+    return asked.parallel.tensor_parallel
 
 
 def _shards(scheme: Scheme, parallel: Parallel) -> Shards:
