@@ -7,6 +7,7 @@ kv_rank + rope_dim, once. Recurrent mixers: nothing per token, a state of consta
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -251,19 +252,19 @@ def cache_bytes(
         index_dtype: type of index keys where it is another, e.g. `fp8-scaled`.
         state_dtype: type of convolution and recurrent states.
     """
-    groups: dict[tuple[str, LayerCache], int] = {}
-    for layer, cache in caches(architecture):
-        kind = "none" if layer.mixer is None else layer.mixer.kind
-        groups[kind, cache] = groups.get((kind, cache), 0) + 1
+    groups = Counter(
+        ("none" if layer.mixer is None else layer.mixer.kind, cache)
+        for layer, cache in caches(architecture)
+    )
     found = []
     for (name, cache), layers in groups.items():
-        windows = {rows.window for rows in cache.rows} - {None}
+        windows = (rows.window for rows in cache.rows if rows.window is not None)
         state = layers * cache.state_bytes(state_dtype)
         found.append(
             CacheGroup(
                 mixer=name,
                 growth=cache.growth,
-                window=min((window for window in windows if window is not None), default=None),
+                window=min(windows, default=None),
                 layers=layers,
                 bytes_per_token=layers * cache.bytes_per_token(dtype, index_dtype),
                 window_bytes=layers * cache.window_bytes(dtype),

@@ -7,13 +7,13 @@ transformers 5.24 and of publishers' remote code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from planner.errors import UnsupportedArchitecture
 from planner.model.config_fields import Config, Fields
-from planner.model.config_hybrids import MOST_BLOCKS
+from planner.model.config_hybrids import MOST_BLOCKS, Rewrite
 from planner.model.config_rewrites import REWRITES
 
 _ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -46,7 +46,7 @@ _FOUR_TIMES = frozenset(
 def canonical(config: Config, model_type: str) -> dict[str, Any]:
     """`config` with the readers' names; what it says itself under these names stays."""
     fields = {name: value for name, value in config.items() if value is not None}
-    rewrite = _REWRITES.get(model_type) or REWRITES.get(model_type)
+    rewrite = _ALL_REWRITES.get(model_type)
     if rewrite is not None:
         fields |= rewrite(Fields(fields))
     for name, others in _ALIASES.items():
@@ -155,8 +155,9 @@ def _chatglm(read: Fields) -> dict[str, Any]:
     }
 
 
-_REWRITES: Mapping[str, Callable[[Fields], dict[str, Any]]] = MappingProxyType(
+_ALL_REWRITES: Mapping[str, Rewrite] = MappingProxyType(
     {
+        **REWRITES,
         "chatglm": _chatglm,
         "falcon": _falcon,
         "gpt_bigcode": _bigcode,

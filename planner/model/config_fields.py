@@ -106,13 +106,11 @@ class Fields:
 
     def fields(self, field: str) -> dict[str, Any]:
         """A nested object as it is; empty where not given."""
-        value = self._value(field)
-        return dict(value) if isinstance(value, Mapping) else {}
+        return dict(self.mapping(field))
 
     def section(self, field: str) -> Fields:
         """A nested object; empty where not given."""
-        value = self._value(field)
-        return Fields(value if isinstance(value, Mapping) else {})
+        return Fields(self.mapping(field))
 
     def mapping(self, field: str) -> Mapping[str, Any]:
         """A nested object whose keys are no fixed names; empty where not given."""

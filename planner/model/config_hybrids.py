@@ -12,6 +12,7 @@ from typing import Any
 
 from planner.errors import UnsupportedArchitecture
 from planner.model.config_fields import Fields
+from planner.units import padded
 
 Rewrite = Callable[[Fields], dict[str, Any]]
 
@@ -24,7 +25,15 @@ def depth_of(read: Fields) -> int:
     Raises:
         UnsupportedArchitecture: none is given, or more than any network has.
     """
-    depth = read.count("num_hidden_layers", "n_layer", "num_layers")
+    return believable(read.count("num_hidden_layers", "n_layer", "num_layers"))
+
+
+def believable(depth: int) -> int:
+    """`depth` itself.
+
+    Raises:
+        UnsupportedArchitecture: it is more layers than any network has.
+    """
     if depth > MOST_BLOCKS:
         raise UnsupportedArchitecture(
             f"config has {depth} layers", hint=f"networks of up to {MOST_BLOCKS} are read"
@@ -130,7 +139,7 @@ def _lfm2_width(read: Fields) -> dict[str, Any]:
         if "block_ffn_dim_multiplier" in read:
             width = int(read.number("block_ffn_dim_multiplier") * width)
         step = read.count("block_multiple_of", default=256)
-        width = -(-width // step) * step
+        width = padded(width, step)
     return {"intermediate_size": width}
 
 

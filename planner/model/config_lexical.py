@@ -11,6 +11,7 @@ from planner.errors import UnsupportedArchitecture
 from planner.model.components import Component
 from planner.model.config_fields import Fields
 from planner.model.extra import Extra
+from planner.units import padded
 
 _MOST_ROWS = 1 << 32
 _MOST_HEADS = 1024
@@ -67,13 +68,16 @@ def ngram_embedding(read: Fields, layer: int) -> tuple[Extra, ...]:
         )
     first = layers.index(layer + 1) * heads
     rows = sum(_primes(base, first + heads)[first:])
-    padded = -(-rows // step) * step
     name = "ple."
     return (
         Extra(role=f"{name}layer_multipliers", shape=(size,)),
         Extra(role=f"{name}ngram_heads_vocab_sizes", shape=(heads,)),
         Extra(role=f"{name}ngram_heads_offsets", shape=(heads,)),
-        Extra(role=f"{name}ngram_embedding", shape=(padded, inner // heads), component="embedding"),
+        Extra(
+            role=f"{name}ngram_embedding",
+            shape=(padded(rows, step), inner // heads),
+            component="embedding",
+        ),
         _matrix(f"{name}key_proj", width, inner, "dense"),
         _matrix(f"{name}value_proj", hidden, inner, "dense"),
         *(Extra(role=f"{name}norm_{which}", shape=(width,)) for which in ("key", "query", "conv")),

@@ -19,6 +19,7 @@ from planner.model.recurrent import (
     Recurrent,
     ShortConvolution,
 )
+from planner.units import padded
 
 _STATE = (
     "linear_attn_config",
@@ -176,7 +177,7 @@ def searched_block(block: Any, hidden: int, heads: int) -> tuple[int | None, int
         kv_heads = heads // attention.count("n_heads_in_group")
     if not network.flag("no_op", default=False):
         wanted = int(2 * network.number("ffn_mult") * hidden / 3)
-        width = -(-wanted // _WIDTH_STEP) * _WIDTH_STEP
+        width = padded(wanted, _WIDTH_STEP)
     return kv_heads, width
 
 

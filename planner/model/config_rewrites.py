@@ -13,7 +13,7 @@ from typing import Any
 from planner.model.config_fields import Fields
 from planner.model.config_hybrids import HYBRID_REWRITES, Rewrite, depth_of
 
-_LINEAR, _FULL = "linear_attention", "full_attention"
+_FULL = "full_attention"
 
 
 def _deepseek_v4(read: Fields) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from planner.model.architecture import Architecture, Dense, Latent, Layer, Mixtu
 from planner.model.config_canonical import canonical
 from planner.model.config_extras import block_extras, frame_extras
 from planner.model.config_fields import Config, Fields
-from planner.model.config_hybrids import MOST_BLOCKS
+from planner.model.config_hybrids import MOST_BLOCKS, believable
 from planner.model.config_ignored import sets_no_weights
 from planner.model.config_mechanisms import attention, mixer, windows
 from planner.model.config_networks import feed_forward, has_experts
@@ -123,11 +123,7 @@ def _gguf_name(family: Family, blocks: tuple[Layer, ...]) -> str:
 def _layers(read: Fields, family: Family) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
     """The blocks proper and the MTP blocks."""
     parts = single_part_blocks(read)
-    depth = len(parts) or read.count("num_hidden_layers", "num_layers", "n_layer")
-    if depth > MOST_BLOCKS:
-        raise UnsupportedArchitecture(
-            f"config has {depth} layers", hint=f"networks of up to {MOST_BLOCKS} are read"
-        )
+    depth = believable(len(parts) or read.count("num_hidden_layers", "num_layers", "n_layer"))
     looks = windows(read, family, depth)
     if parts:
         blocks = [_single_part(read, family, kind, looks[i]) for i, kind in enumerate(parts)]

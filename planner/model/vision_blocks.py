@@ -13,10 +13,10 @@ class Block:
 
     hidden: int
     intermediate: int
-    inner: int
-    """Channels of all query heads."""
-    kv: int
-    """Channels of all key heads, and as many of all value heads."""
+    inner: int | None = None
+    """Channels of all query heads; None is as many as of the hidden state."""
+    kv: int | None = None
+    """Channels of all key heads, and as many of all value heads; None as well."""
     gated: bool = False
     bias: bool = True
     """Biases on Q, K and V."""
@@ -31,9 +31,11 @@ class Block:
     def weights(self) -> int:
         """Weights of one block."""
         hidden, width = self.hidden, self.intermediate
+        inner = hidden if self.inner is None else self.inner
+        kv = hidden if self.kv is None else self.kv
         ups = width * (2 if self.gated else 1)
-        attention = 2 * hidden * (self.inner + self.kv)
-        biases = self.bias * (self.inner + 2 * self.kv) + self.output_bias * hidden
+        attention = 2 * hidden * (inner + kv)
+        biases = self.bias * (inner + 2 * kv) + self.output_bias * hidden
         network = hidden * (ups + width) + self.mlp_bias * (ups + hidden)
         return attention + biases + network + self.norms * norm(hidden, self.norm_bias) + self.extra
 
@@ -53,36 +55,9 @@ def width_of(read: Fields) -> int:
     return read.count("hidden_size")
 
 
-def full_block(
-    read: Fields, *, gated: bool = False, norm_bias: bool = True, extra: int = 0
-) -> Block:
-    """A block of full heads with all biases, as most encoders have."""
-    hidden = width_of(read)
-    return Block(
-        hidden=hidden,
-        intermediate=read.count("intermediate_size"),
-        inner=hidden,
-        kv=hidden,
-        gated=gated,
-        norm_bias=norm_bias,
-        extra=extra,
-    )
-
-
-def plain_block(read: Fields, *, gated: bool) -> Block:
-    """A block without any bias."""
-    hidden = width_of(read)
-    return Block(
-        hidden=hidden,
-        intermediate=read.count("intermediate_size"),
-        inner=hidden,
-        kv=hidden,
-        gated=gated,
-        bias=False,
-        output_bias=False,
-        mlp_bias=False,
-        norm_bias=False,
-    )
+def full_block(read: Fields) -> Block:
+    """A block of full heads with all biases and no gate, as most encoders have."""
+    return Block(hidden=width_of(read), intermediate=read.count("intermediate_size"))
 
 
 def patch_weights(read: Fields, *, bias: bool, frames: int = 1, hidden: int | None = None) -> int:

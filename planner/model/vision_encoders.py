@@ -8,6 +8,7 @@ and for Kimi K3 and InternViT the publishers' remote code, confirmed by publishe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from planner.model.config_fields import Fields
@@ -19,7 +20,6 @@ from planner.model.vision_blocks import (
     norm,
     patch_weights,
     places_of,
-    plain_block,
     square_patches,
     width_of,
 )
@@ -46,6 +46,7 @@ def _pooling_head(read: Fields, hidden: int) -> int:
 
 
 def _clip(read: Fields) -> int:
+    """CLIP and Llama 4: a place more for one learned token, and norms before and behind."""
     hidden = width_of(read)
     places = square_patches(read) + 1
     around = hidden + patch_weights(read, bias=False) + places * hidden + 4 * hidden
@@ -53,17 +54,18 @@ def _clip(read: Fields) -> int:
 
 
 def _pixtral(read: Fields) -> int:
-    return (
-        patch_weights(read, bias=False)
-        + width_of(read)
-        + depth_of(read) * plain_block(read, gated=True).weights
+    around = patch_weights(read, bias=False) + width_of(read)
+    depth, block = depth_of(read), full_block(read)
+    bare = replace(
+        block, gated=True, bias=False, output_bias=False, mlp_bias=False, norm_bias=False
     )
+    return around + depth * bare.weights
 
 
 def _qwen2(read: Fields) -> int:
     hidden = read.count("embed_dim")
     ratio = read.number("mlp_ratio") if "mlp_ratio" in read else 4.0
-    block = Block(hidden=hidden, intermediate=int(hidden * ratio), inner=hidden, kv=hidden)
+    block = Block(hidden=hidden, intermediate=int(hidden * ratio))
     patch = patch_weights(read, bias=False, frames=frames_of(read), hidden=hidden)
     return patch + read.count("depth") * block.weights
 
@@ -75,7 +77,6 @@ def _qwen2_5(read: Fields) -> int:
     block = Block(
         hidden=hidden,
         intermediate=read.count("intermediate_size"),
-        inner=hidden,
         kv=hidden // heads * kv_heads,
         gated=True,
         norm_bias=False,
@@ -95,8 +96,6 @@ def _glm4v(read: Fields) -> int:
     block = Block(
         hidden=hidden,
         intermediate=read.count("out_hidden_size"),
-        inner=hidden,
-        kv=hidden,
         gated=True,
         bias=bias,
         output_bias=False,
@@ -118,8 +117,6 @@ def _glm_next(read: Fields) -> int:
     block = Block(
         hidden=hidden,
         intermediate=read.count("intermediate_size"),
-        inner=hidden,
-        kv=hidden,
         gated=True,
         bias=bias,
         output_bias=bias,
@@ -136,8 +133,6 @@ def _moonvit(read: Fields) -> int:
     block = Block(
         hidden=hidden,
         intermediate=read.count("vt_intermediate_size", "intermediate_size"),
-        inner=hidden,
-        kv=hidden,
     )
     depth = read.count("vt_num_hidden_layers", "num_hidden_layers")
     around = places_of(read) * hidden + norm(hidden, bias=True)
@@ -187,13 +182,6 @@ def _gemma4(read: Fields) -> int:
     return patch_weights(read, bias=False) + places + scales + depth_of(read) * block.weights
 
 
-def _llama4(read: Fields) -> int:
-    hidden = width_of(read)
-    places = (square_patches(read) + 1) * hidden
-    around = hidden + patch_weights(read, bias=False) + places + 4 * hidden
-    return around + depth_of(read) * full_block(read).weights
-
-
 def _mllama(read: Fields) -> int:
     """Llama 3.2: tiles of an image, with tables of places per aspect ratio."""
     hidden, tiles = width_of(read), read.count("max_num_tiles")
@@ -203,8 +191,6 @@ def _mllama(read: Fields) -> int:
     block = Block(
         hidden=hidden,
         intermediate=read.count("intermediate_size"),
-        inner=hidden,
-        kv=hidden,
         bias=False,
         output_bias=False,
     ).weights
@@ -219,8 +205,6 @@ def _internvl(read: Fields) -> int:
     block = Block(
         hidden=hidden,
         intermediate=read.count("intermediate_size"),
-        inner=hidden,
-        kv=hidden,
         bias=read.flag("attention_bias", "qkv_bias", default=False),
         norm_bias=read.text("norm_type") != "rms_norm",
         extra=2 * hidden + normed,
@@ -235,7 +219,7 @@ def _internvl(read: Fields) -> int:
 def _step(read: Fields) -> int:
     hidden = width_of(read)
     places = square_patches(read) * hidden
-    blocks = depth_of(read) * full_block(read, extra=2 * hidden).weights
+    blocks = depth_of(read) * replace(full_block(read), extra=2 * hidden).weights
     shrink = 9 * hidden * 2 * hidden + 2 * hidden + 9 * 2 * hidden * 4 * hidden + 4 * hidden
     return patch_weights(read, bias=False) + places + 2 * hidden + blocks + shrink
 
@@ -265,7 +249,7 @@ ENCODERS: Mapping[str, Callable[[Fields], int]] = MappingProxyType(
         "internvl": _internvl,
         "kimi_k25": _moonvit,
         "kimi_k3": _kimi_k3,
-        "llama4": _llama4,
+        "llama4": _clip,
         "minimax_m3_vl": _minimax,
         "mllama": _mllama,
         "moonvit": _moonvit,

@@ -22,9 +22,9 @@ def _two_layers(columns: int, middle: int, rows: int, *, bias: bool = True) -> i
     return _linear(columns, middle, bias=bias) + _linear(middle, rows, bias=bias)
 
 
-def _merged(tower: Fields, width: int) -> int:
+def _merged(read: Fields, width: int) -> int:
     """Channels of the patches merged into one token."""
-    return width * tower.count("spatial_merge_size", default=2) ** 2
+    return width * read.count("spatial_merge_size", default=2) ** 2
 
 
 def _llava(tower: Fields, model: Fields, text: int) -> int:
@@ -39,7 +39,7 @@ def _llava_next(tower: Fields, model: Fields, text: int) -> int:
 
 def _mistral3(tower: Fields, model: Fields, text: int) -> int:
     width = tower.count("hidden_size")
-    merged = width * model.count("spatial_merge_size", default=2) ** 2
+    merged = _merged(model, width)
     bias = model.flag("multimodal_projector_bias", default=False)
     return width + merged * width + _two_layers(width, text, text, bias=bias)
 

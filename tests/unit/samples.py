@@ -1,6 +1,8 @@
-"""Mixers and a small network that several tests count by hand."""
+"""Mixers, a small network and a small config that several tests count by hand."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from planner.model.architecture import (
     Architecture,
@@ -30,6 +32,17 @@ V4 = {
     "window": 128,
 }
 """Fields of the compressed attention of DeepSeek V4."""
+
+BASE: dict[str, Any] = {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "max_position_embeddings": 4096,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 1000,
+}
+"""Fields of a small network, as in a config.json without a `model_type`."""
 
 HIDDEN, VOCABULARY = 8, 100
 GROUPED = Grouped(heads=4, kv_heads=2, head_dim=3)

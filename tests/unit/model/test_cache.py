@@ -9,7 +9,6 @@ import pytest
 
 from planner.errors import FactsError
 from planner.model.architecture import (
-    Architecture,
     Compressed,
     Dense,
     Grouped,
@@ -22,7 +21,7 @@ from planner.model.cache import cache_bytes, element_bytes, layer_cache
 from planner.model.huggingface import architecture_from_config
 from planner.model.recurrent import GatedDelta, KimiDelta, Lightning, Mamba, Mamba2
 from tests.reality.tables import table
-from tests.unit.samples import INDEXER, LATENT, V4
+from tests.unit.samples import INDEXER, LATENT, V4, network
 
 GROWING: list[tuple[str, Mixer | None, str, Fraction | int, int, int]] = [
     # mixer, growth, f16 bytes per token, of the full window, of the state in single precision
@@ -154,18 +153,6 @@ def test_only_whole_groups_of_tokens_have_a_row() -> None:
     assert cache.rows_bytes(127, "f16") == 1024 * 127
     assert cache.rows_bytes(128, "f16") == window + 1024
     assert cache.rows_bytes(1000, "f16") == window + 7 * 1024
-
-
-def network(*layers: Layer, decodes: bool = True) -> Architecture:
-    return Architecture(
-        gguf_name="llama",
-        hidden=64,
-        vocabulary=100,
-        context_length=1000,
-        tied=True,
-        layers=layers,
-        decodes=decodes,
-    )
 
 
 FULL = Layer(

@@ -12,16 +12,8 @@ from planner.errors import UnsupportedArchitecture
 from planner.model.architecture import Compressed, Dense, Grouped, Latent, MixtureOfExperts
 from planner.model.huggingface import architecture_from_config
 from planner.model.parameters import mtp_parameters, parameters
+from tests.unit.samples import BASE
 
-BASE: dict[str, Any] = {
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "max_position_embeddings": 4096,
-    "num_attention_heads": 4,
-    "num_hidden_layers": 4,
-    "num_key_value_heads": 2,
-    "vocab_size": 1000,
-}
 EXPERTS: dict[str, Any] = {"moe_intermediate_size": 32, "num_experts_per_tok": 2}
 LATENT: dict[str, Any] = {
     "kv_lora_rank": 16,

@@ -10,16 +10,8 @@ from planner.errors import UnsupportedArchitecture
 from planner.model.architecture import Dense, Grouped, Latent, MixtureOfExperts
 from planner.model.huggingface import architecture_from_config
 from planner.model.recurrent import GatedDelta, KimiDelta, Lightning, Mamba, Mamba2
+from tests.unit.samples import BASE
 
-BASE: dict[str, Any] = {
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "max_position_embeddings": 4096,
-    "num_attention_heads": 4,
-    "num_hidden_layers": 4,
-    "num_key_value_heads": 2,
-    "vocab_size": 1000,
-}
 QWEN: dict[str, Any] = {
     **BASE,
     "model_type": "qwen3_next",
