@@ -47,6 +47,10 @@ HEADS_FILL_HIDDEN = frozenset(
 """GGUF architectures whose query projection must be square (llama.cpp b11434, src/models)."""
 KV_PER_HEAD = frozenset({"dots1"})
 """GGUF architectures without grouped queries there."""
+ABORTS_IN_STREAMS = frozenset({("granitemoe", 24)})
+"""GGUF architecture and blocks with which b10434 aborts where a quantized cache is in several
+streams: its graph has more nodes than the table made for 8 a tensor (ggml-impl.h). Of the networks
+tried, this one (Granite 3.1 1B A400M) is the only one; with 32 blocks the table is larger."""
 CACHE_TYPES: tuple[str, ...] = get_args(KvType)
 """Types `-ctk` and `-ctv` take."""
 
@@ -64,6 +68,7 @@ def illegal(architecture: Architecture, settings: Settings, devices: int) -> tup
         *_device_count(architecture, devices),
         *_token_counts(settings),
         *_cache_types(architecture, settings),
+        *_graph_table(architecture, settings),
     )
 
 
@@ -158,6 +163,16 @@ def _cache_types(architecture: Architecture, settings: Settings) -> list[str]:
                 f"which do not divide the model's {', '.join(map(str, odd))} per head"
             )
     return reasons
+
+
+def _graph_table(architecture: Architecture, settings: Settings) -> list[str]:
+    network = architecture.gguf_name, architecture.depth
+    if network in ABORTS_IN_STREAMS and settings.quantized_cache and settings.streams > 1:
+        return [
+            f"llama.cpp aborts on a '{network[0]}' model of {network[1]} blocks with a quantized "
+            f"cache in {settings.streams} slots of their own; one slot or a cache in f16 works"
+        ]
+    return []
 
 
 def _head_widths(architecture: Architecture, part: str) -> set[int]:

@@ -26,6 +26,9 @@ def reasons(model: str, devices: int = 4, **fields) -> tuple[str, ...]:
         ("kimi-k2", 8, {"key_type": "q8_0", "value_type": "q8_0"}),
         ("llama-3.1-70b", 8, {"key_type": "q8_0", "value_type": "f16", "flash_attention": False}),
         ("gpt-oss-120b", 2, {"key_type": "q4_0", "value_type": "q4_0"}),
+        ("granite-3.1-1b-a400m", 1, {"key_type": "q8_0", "value_type": "q8_0"}),
+        ("granite-3.1-1b-a400m", 1, {"slots": 4}),
+        ("granite-3.1-3b-a800m", 1, {"slots": 4, "key_type": "q8_0", "value_type": "q8_0"}),
     ],
 )
 def test_what_the_engine_takes_is_legal(model, devices, fields):
@@ -50,6 +53,12 @@ def test_what_the_engine_takes_is_legal(model, devices, fields):
             8,
             {"value_type": "q8_0", "flash_attention": False},
             "needs flash attention",
+        ),
+        (
+            "granite-3.1-1b-a400m",
+            1,
+            {"slots": 4, "key_type": "q8_0", "value_type": "q8_0"},
+            "aborts on a 'granitemoe' model of 24 blocks",
         ),
     ],
 )
