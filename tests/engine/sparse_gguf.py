@@ -19,7 +19,7 @@ from planner.model.gguf_recurrent import HYBRIDS
 from planner.model.gguf_roles import HALF_FEED_FORWARD
 from planner.model.weights import StoredTensor, Weights
 from planner.units import padded
-from tests.engine.sparse_hybrids import write_hybrid
+from tests.engine.sparse_hybrids import write_hybrid, write_latent
 
 gguf: Any = pytest.importorskip(
     "gguf", reason="the gguf package of the test extra is not installed"
@@ -102,15 +102,8 @@ def _write_attention(writer: Any, architecture: Architecture) -> None:
     writer.add_head_count(_scalar_or_list([mixer.heads for mixer in mixers]))
     match mixers[0]:
         case Latent() as latent:
-            if latent.query_rank:
-                writer.add_q_lora_rank(latent.query_rank)
-            writer.add_kv_lora_rank(latent.kv_rank)
-            writer.add_rope_dimension_count(latent.rope_dim)
             writer.add_head_count_kv(1)
-            writer.add_key_length(latent.kv_rank + latent.rope_dim)
-            writer.add_value_length(latent.kv_rank)
-            writer.add_key_length_mla(latent.nope_dim + latent.rope_dim)
-            writer.add_value_length_mla(latent.value_dim)
+            write_latent(writer, latent)
         case Grouped() as first:
             grouped = [mixer for mixer in mixers if isinstance(mixer, Grouped)]
             writer.add_head_count_kv(_scalar_or_list([mixer.kv_heads for mixer in grouped]))

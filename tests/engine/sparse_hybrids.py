@@ -60,6 +60,11 @@ def _write_attention(writer: Any, architecture: Architecture) -> None:
         writer.add_rope_dimension_count(found[0].head_dim // part)
         return
     latent = next(layer.mixer for layer in architecture.layers if isinstance(layer.mixer, Latent))
+    write_latent(writer, latent)
+
+
+def write_latent(writer: Any, latent: Latent) -> None:
+    """Ranks and head lengths of latent attention."""
     if latent.query_rank:
         writer.add_q_lora_rank(latent.query_rank)
     writer.add_kv_lora_rank(latent.kv_rank)

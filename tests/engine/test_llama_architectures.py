@@ -11,10 +11,10 @@ from planner.engines.llama_cpp.loaded import as_loaded
 from planner.engines.llama_cpp.memory import SplitMemory
 from planner.model.gguf import read_gguf
 from planner.model.weights import gguf_weights
-from planner.units import MIB
+from tests.engine.comparison import tables
 from tests.engine.server import BUILD
 from tests.reality.gguf_shapes import networks, one_per_architecture
-from tests.reality.llama_tables import predicted, settings_of
+from tests.reality.llama_tables import settings_of
 
 pytestmark = pytest.mark.engine
 
@@ -50,12 +50,8 @@ def random_case(choice, slots):
 
 def compare(servers, path, network, split, arguments):
     """Ours and theirs in MiB, every device and the host."""
-    words = ["-ts", ",".join(map(str, split)), *arguments.split()]
-    table = servers.table(path, words, len(split))
-    theirs = [(row.model_mib, row.context_mib, row.compute_mib) for row in table]
     memory = SplitMemory(network, gguf_weights(network, MIX), settings_of(arguments, BUILD))
-    devices, host = predicted(memory, split, pipelined=False)
-    return [tuple(part // MIB for part in each) for each in (*devices, host)], theirs
+    return tables(servers, path, memory, split, arguments)
 
 
 @pytest.mark.parametrize("name", sorted(one_per_architecture()))

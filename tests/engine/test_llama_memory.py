@@ -6,13 +6,12 @@ import random
 
 import pytest
 
-from planner.units import MIB
+from tests.engine.comparison import tables
 from tests.engine.server import BUILD
 from tests.reality.llama_tables import (
     Case,
     architecture_of,
     memory_of,
-    predicted,
     settings_of,
 )
 
@@ -36,13 +35,9 @@ def even_split(slots: int, devices: int) -> tuple[int, ...]:
 def compare(servers, sparse_model, model, split, arguments):
     """(ours, theirs) in MiB of every device and the host."""
     quant = MODELS[model]
-    words = ["-ts", ",".join(map(str, split)), *arguments.split()]
-    table = servers.table(sparse_model(model, quant), words, len(split))
-    theirs = [(row.model_mib, row.context_mib, row.compute_mib) for row in table]
-    settings = settings_of(arguments, BUILD)
     case = Case(model, quant, split, arguments, (), (0, 0, 0))
-    devices, host = predicted(memory_of(case, settings), split, pipelined=False)
-    ours = [tuple(part // MIB for part in memory) for memory in (*devices, host)]
+    memory = memory_of(case, settings_of(arguments, BUILD))
+    ours, theirs = tables(servers, sparse_model(model, quant), memory, split, arguments)
     return list(zip(ours, theirs, strict=True))
 
 

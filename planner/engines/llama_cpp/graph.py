@@ -6,16 +6,15 @@ embedded tokens, of the others the state and its norm, which the device before c
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from planner.engines.llama_cpp.ggml_alloc import Tensor
 from planner.engines.llama_cpp.graph_attention import AttentionGraph
 from planner.engines.llama_cpp.graph_networks import feed_forward
-from planner.engines.llama_cpp.graph_recurrent import Seam, recurrence
+from planner.engines.llama_cpp.graph_recurrent import Seam, no_rules, recurrence
 from planner.engines.llama_cpp.graph_tape import F32, INDEX, Tape
 from planner.engines.llama_cpp.graph_traits import traits_of
 from planner.engines.llama_cpp.settings import Settings
-from planner.errors import UnsupportedArchitecture
 from planner.model.architecture import (
     Architecture,
     Compressed,
@@ -27,8 +26,7 @@ from planner.model.architecture import (
 from planner.model.recurrent import Mamba, Mamba2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(NamedTuple):
     """What the graph of a device depends on beside its layers."""
 
     first: bool
@@ -43,7 +41,7 @@ class Place:
     prints; once it has loaded the model, it lets each device compute its own."""
     norm_after: bool = True
     """Whether it computes the first norm of the next device."""
-    seam: Seam = field(default_factory=Seam)
+    seam: Seam = Seam()
 
 
 def is_mamba(layer: Layer) -> bool:
@@ -178,10 +176,7 @@ class _DeviceGraph:
             case Grouped():
                 return self._attention.grouped(mixer, normed, number)
             case Compressed():
-                raise UnsupportedArchitecture(
-                    "no rules for llama.cpp's memory of blocks with mixer 'compressed'",
-                    hint="blocks of attention, gated delta, Kimi delta and Mamba are known",
-                )
+                raise no_rules(mixer.kind)
             case _:
                 return recurrence(
                     self._tape,

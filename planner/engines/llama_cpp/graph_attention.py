@@ -10,6 +10,7 @@ from planner.engines.llama_cpp.ggml_alloc import Tensor
 from planner.engines.llama_cpp.graph_tape import F32, INDEX, Tape
 from planner.engines.llama_cpp.graph_traits import Traits
 from planner.engines.llama_cpp.settings import Settings
+from planner.engines.llama_cpp.state import widest_value
 from planner.model.architecture import Architecture, Grouped, Latent
 from planner.quantization.gguf_types import block_of
 
@@ -43,9 +44,7 @@ class AttentionGraph:
         self._settings = settings
         self._hidden = architecture.hidden
         self._windowed = any(mixer.window for mixer in grouped)
-        self._values = max(
-            (mixer.kv_heads * (mixer.value_dim or mixer.head_dim) for mixer in grouped), default=0
-        )
+        self._values = widest_value(architecture.layers)
 
     def latent(self, attention: Latent, state: Tensor) -> Tensor:
         """MLA with the up-projections absorbed into queries and outputs: one wide KV head."""

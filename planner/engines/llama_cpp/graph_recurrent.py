@@ -7,8 +7,7 @@ qwen3next, qwen35 and kimi-linear; what b10434 prints agrees.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from planner.engines.llama_cpp.ggml_alloc import Tensor
 from planner.engines.llama_cpp.graph_tape import F32, Tape
@@ -28,8 +27,7 @@ from planner.model.recurrent import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Seam:
+class Seam(NamedTuple):
     """What Mamba blocks do where one device hands over to another.
 
     A block starts with gathering its state, before the state of the tokens comes in. The gate of
@@ -53,6 +51,14 @@ def gate_sizes(mixer: Mamba | Mamba2) -> tuple[int, int]:
         return mixer.inner, 2 * mixer.inner
     inner = mixer.heads * mixer.head_dim
     return inner, 2 * inner + 2 * mixer.groups * mixer.state + mixer.heads
+
+
+def no_rules(kind: str) -> UnsupportedArchitecture:
+    """The error that no rules are known for blocks with a mixer of this kind."""
+    return UnsupportedArchitecture(
+        f"no rules for llama.cpp's memory of blocks with mixer '{kind}'",
+        hint="blocks of attention, gated delta, Kimi delta and Mamba are known",
+    )
 
 
 def recurrence(
@@ -92,10 +98,7 @@ def recurrence(
         case Mamba2():
             return graph.mamba2(mixer, state)
         case Lightning() | ShortConvolution() | GatedRecurrence():
-            raise UnsupportedArchitecture(
-                f"no rules for llama.cpp's memory of blocks with mixer '{mixer.kind}'",
-                hint="blocks of attention, gated delta, Kimi delta and Mamba are known",
-            )
+            raise no_rules(mixer.kind)
         case _:
             assert_never(mixer)
 

@@ -10,7 +10,7 @@ src/llama-hparams.cpp; what b10434 prints agrees.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from planner.engines.llama_cpp.settings import Settings
 from planner.model.architecture import Grouped, Latent, Layer, Mixer
@@ -24,9 +24,7 @@ def block_caches(layers: Sequence[Layer], settings: Settings) -> list[int]:
     Without flash attention V is stored transposed, and in all layers as wide as in the widest;
     also in those without attention, unless a recurrence makes the engine tell layers apart.
     """
-    widest = 0
-    if not settings.flash_attention:
-        widest = max((value_width(layer.mixer) for layer in layers), default=0)
+    widest = 0 if settings.flash_attention else widest_value(layers)
     hybrid = any(layer_cache(layer.mixer).states for layer in layers)
     padding = 0 if hybrid else settings.streams * settings.cells()
     return [
@@ -48,6 +46,11 @@ def value_width(mixer: Mixer | None) -> int:
     if not isinstance(mixer, Grouped):
         return 0
     return mixer.kv_heads * (mixer.value_dim or mixer.head_dim)
+
+
+def widest_value(layers: Iterable[Layer]) -> int:
+    """Elements of V per token in the layer that has most."""
+    return max((value_width(layer.mixer) for layer in layers), default=0)
 
 
 def _rows(mixer: Mixer, settings: Settings, widest: int) -> int:
