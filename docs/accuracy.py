@@ -147,6 +147,28 @@ def priors() -> str:
     return table(("prior", "unit", "low", "best", "high"), rows)
 
 
+def serving() -> str:
+    """Rates of vLLM and SGLang by class of devices, and what they stand on."""
+    rows = []
+    for row in load_catalog().serving_rates.values():
+        shares = (row.weights, row.experts, row.cache, row.half, row.float8, row.float4)
+        median = "" if row.decode_error_median is None else _share(row.decode_error_median)
+        rows.append(
+            (
+                row.title,
+                row.basis or "nothing: a prior",
+                *(f"{share:.2f}" for share in shares),
+                f"{row.layer_overhead * 1e6:g} us",
+                median,
+                _share(row.decode_error_p90),
+                _share(row.latent_error_p90),
+            )
+        )
+    reads = ("weights", "experts", "cache")
+    head = ("devices", "runs", *reads, "FP16", "FP8", "FP4", "a layer", "median", "p90", "latent")
+    return table(head, rows)
+
+
 def optimality() -> str:
     """What the optimum is compared with, in the numbers of the suite."""
     from tests.acceptance import test_exhaustive as acceptance

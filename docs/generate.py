@@ -26,6 +26,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "exit codes": reference.exit_codes,
     "look-ups": reference.look_ups,
     "published runs": accuracy.published_runs,
+    "serving rates": accuracy.serving,
 }
 _PART = re.compile(r"(<!-- generated: ([a-z -]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -92,6 +92,16 @@ def price(request: PlanRequest, catalog: Catalog, node: Node) -> prices.Quote | 
     )
 
 
+def space(request: PlanRequest, types: int) -> str:
+    """The clusters of `types` node types that a search for `request` covers, in words."""
+    families = "any device families" if request.mixed_families else "one device family"
+    way = "rented" if rented(request) else "bought"
+    return (
+        f"whole nodes of {types} types that can be {way} at mid prices, {families}, at most "
+        f"{request.max_nodes} machines joined by one network"
+    )
+
+
 def check(request: PlanRequest, catalog: Catalog) -> None:
     """Refuses a request that makes no sense.
 

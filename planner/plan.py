@@ -5,7 +5,7 @@ Bytes, seconds, tokens/s, USD and watts throughout (schema_version 1).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -37,11 +37,11 @@ class ModelSummary(Value):
     """Simultaneous requests of this plan."""
 
 
-class Engine(Value):
-    """Engine, build, and the settings the plan was made for (each becomes a flag)."""
+class LlamaCpp(Value):
+    """llama.cpp, its build, and the settings the plan was made for (each becomes a flag)."""
 
-    name: str
-    """Name of the engine, `llama.cpp`."""
+    name: Literal["llama.cpp"] = "llama.cpp"
+    """Name of the engine."""
     build: str
     """Build whose rules were applied."""
     context: int
@@ -57,6 +57,32 @@ class Engine(Value):
     kv_type: str
     """llama.cpp `-ctk` and `-ctv`."""
     swa_full: bool = False
+    """llama.cpp `--swa-full`."""
+
+
+class Serving(Value):
+    """vLLM or SGLang, its version, and the settings the plan was made for.
+
+    Each becomes a flag, so that the engine's own defaults decide nothing.
+    """
+
+    name: Literal["vllm", "sglang"]
+    """Name of the engine."""
+    build: str
+    """Version whose rules were applied."""
+    context: int
+    """`--max-model-len`, `--context-length`: tokens of the longest request."""
+    utilization: float
+    """`--gpu-memory-utilization`, `--mem-fraction-static`."""
+    max_num_seqs: int
+    """`--max-num-seqs`, `--max-running-requests`: requests in one step."""
+    max_num_batched_tokens: int
+    """`--max-num-batched-tokens`, `--chunked-prefill-size`: tokens in one step."""
+    kv_type: str
+    """`--kv-cache-dtype`; `auto` is the model's own 16 bits."""
+
+
+Engine = Annotated[LlamaCpp | Serving, Field(discriminator="name")]
 
 
 class ClusterNode(Value):
@@ -123,12 +149,21 @@ class Layout(Value):
     """Degrees of each parallelism."""
 
     tensor_parallel: int = 1
+    """Devices each layer of a stage is cut over."""
     pipeline_parallel: int
-    """Devices that hold layers."""
+    """Stages; in llama.cpp the devices that hold layers."""
     expert_parallel: int = 1
+    """Devices routed experts are dealt out to, whole; 1 where each is cut."""
     data_parallel: int = 1
+    """Replicas of attention: on devices of their own in vLLM, on those of a stage in SGLang."""
     decode_context_parallel: int = 1
+    """Devices one sequence's cache is dealt out to in decoding."""
     replicas: int = 1
+    """Independent copies of the model."""
+    redundant_experts: int = 0
+    """Copies of routed experts beside the originals, all devices together."""
+    partition: tuple[int, ...] = ()
+    """Layers of each stage of a grid; empty for llama.cpp, whose devices say theirs."""
 
 
 class MemoryBudget(Value):
@@ -169,7 +204,7 @@ class Device(Value):
     experts: int | None
     """Routed experts per mixture-of-experts layer held here; null for a dense model."""
     slots: int
-    """Integer of `-ts`: layers, MTP blocks and the output slot."""
+    """Layers, MTP blocks that are stored, and the output; llama.cpp's integer of `-ts`."""
     capacity_bytes: int | None
     """Memory free on the idle device; null for a device nobody named."""
     headroom_bytes: int | None
@@ -250,6 +285,52 @@ class Solver(Value):
     """Seed of the solver."""
 
 
+class Bytes(Value):
+    """A size known between bounds: `low` is the least, `high` the most, `best` the likeliest."""
+
+    low: int
+    best: int
+    high: int
+
+
+class WeightShare(Value):
+    """So many bytes of one sort of weights."""
+
+    name: str
+    """What they belong to, e.g. `experts`; `beside` is what is kept beside the text network."""
+    bytes: int
+
+
+class RankShare(Value):
+    """What each rank of a class holds: those of a stage, or those with one more expert."""
+
+    stage: int
+    """Pipeline stage from 0."""
+    ranks: int
+    """Ranks of the class."""
+    experts: int
+    """Routed experts held per mixture-of-experts layer."""
+    weights: tuple[WeightShare, ...]
+    """Weights by what they belong to."""
+    loaded: Bytes
+    """All of them, with what kernels keep beside them."""
+    compute: Bytes
+    """Peak of activations, and CUDA graphs."""
+    runtime: Bytes
+    """Outside the engine's allocator: context, kernels, communicators."""
+
+
+class KvPool(Value):
+    """What the KV cache of an engine that fills its devices then holds."""
+
+    tokens: Bytes
+    """Tokens of one data-parallel replica's pool, low to high."""
+    requests: Range
+    """Requests of the full context that all replicas hold at once."""
+    longest: Bytes
+    """Tokens of the longest single request, low to high."""
+
+
 class Remedy(Value):
     """One change that gives the tightest device more room, tried."""
 
@@ -286,6 +367,10 @@ class Body(Value):
     """The proof."""
     remedies: tuple[Remedy, ...] = ()
     """What gives the tightest device more room, tried; empty where the plan fits."""
+    ranks: tuple[RankShare, ...] = ()
+    """Every class of ranks of a grid, with the bounds of what is not exact; none for llama.cpp."""
+    kv_pool: KvPool | None = None
+    """What the pool holds; null for llama.cpp, which allocates what is asked."""
     rent_usd_per_hour: Range | None = None
     """Rent of the same devices on demand, dearest, middle and cheapest offer; null where none."""
 
@@ -474,6 +559,10 @@ class Infeasible(Value):
     """What was asked."""
     model: ModelSummary
     """The model as planned."""
+    engine: str
+    """Name of the engine."""
+    build: str
+    """Build whose rules were applied."""
     conflicts: tuple[Conflict, ...]
     """The limits that contradict each other."""
     relaxations: tuple[Relaxation, ...]

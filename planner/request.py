@@ -7,7 +7,21 @@ from typing import Literal
 
 from planner.values import Value
 
-KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
+KvType = Literal[
+    "f32",
+    "f16",
+    "bf16",
+    "q8_0",
+    "q5_1",
+    "q5_0",
+    "q4_1",
+    "q4_0",
+    "iq4_nl",
+    "fp8",
+    "fp8_ds_mla",
+    "nvfp4_ds_mla",
+]
+EngineName = Literal["llama.cpp", "vllm", "sglang"]
 
 
 class Stock(Value):
@@ -24,10 +38,11 @@ class PlanRequest(Value):
     """Model name, alias or published id; a config.json, its folder or a GGUF file."""
     quant: str = "auto"
     """Quantization, or `auto`."""
-    engine: Literal["llama.cpp"] = "llama.cpp"
-    """Serving engine."""
-    engine_build: str = "b11434"
-    """Build whose rules are applied."""
+    engine: EngineName | Literal["auto"] | None = None
+    """Serving engine, `auto` for the best of all that load the quantization; left out, llama.cpp
+    for GGUF and vLLM for checkpoints."""
+    engine_build: str | None = None
+    """Build whose rules are applied; left out, the newest whose rules are known."""
     context: int | None = None
     """Tokens one request may hold; left out, the model's full window."""
     concurrency: int = 1
@@ -81,20 +96,40 @@ class EvaluateRequest(Value):
     """Model name, alias or published id; a config.json, its folder or a GGUF file."""
     quant: str = "auto"
     """Quantization, or `auto`."""
-    engine: Literal["llama.cpp"] = "llama.cpp"
-    """Serving engine."""
-    engine_build: str = "b11434"
-    """Build whose rules are applied."""
+    engine: EngineName | None = None
+    """Serving engine; left out, llama.cpp for GGUF and vLLM for checkpoints."""
+    engine_build: str | None = None
+    """Build whose rules are applied; left out, the newest whose rules are known."""
     nodes: tuple[NodeCount, ...] = ()
     """Nodes of the layout, in order."""
     devices: int | None = None
     """Unnamed devices instead of nodes: memory only, no capacity, no speed."""
     split: tuple[int, ...] | None = None
-    """Slots per device: layers, MTP blocks and one for the output; left out, even."""
+    """Slots per device: layers, MTP blocks and one for the output; of vLLM and SGLang layers per
+    stage; left out, even."""
     context: int | None = None
-    """llama.cpp `-c`: the pool of all slots, tokens; left out, the full window."""
+    """llama.cpp `-c`: the pool of all slots, tokens; of vLLM and SGLang the longest request; left
+    out, the full window."""
     slots: int = 1
-    """llama.cpp `-np`: private windows the pool is divided into."""
+    """Requests held at once, each with its context: llama.cpp `-np`."""
+    tensor_parallel: int | None = None
+    """Devices each layer is cut over; left out, all that the other degrees leave."""
+    pipeline_parallel: int = 1
+    """Stages, each with the same number of devices."""
+    data_parallel: int = 1
+    """Replicas of attention: on devices of their own in vLLM, on those of a stage in SGLang."""
+    expert_parallel: int = 1
+    """Devices routed experts are dealt out to, whole; 1 cuts each."""
+    decode_context_parallel: int = 1
+    """Devices one sequence's cache is dealt out to in decoding."""
+    redundant_experts: int = 0
+    """Copies of routed experts beside the originals, all devices together."""
+    utilization: float | None = None
+    """vLLM's share of a device, SGLang's static share of it; left out, the version's default."""
+    max_num_batched_tokens: int | None = None
+    """Tokens in one step, SGLang's prefill chunk; left out, the version's default."""
+    max_num_seqs: int | None = None
+    """Requests in one step; left out, the version's default."""
     kv_type: KvType = "f16"
     """Type of the K and V cache."""
     ubatch: int = 512

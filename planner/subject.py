@@ -52,6 +52,11 @@ class Subject:
         return self.settings.slots
 
     @property
+    def file_bytes(self) -> int:
+        """Tensor bytes of the weight file."""
+        return self.weights.total_bytes
+
+    @property
     def slots(self) -> int:
         """Blocks, MTP blocks and the output."""
         return self.memory.slots
@@ -65,6 +70,12 @@ class Subject:
             f"{self.quantization.name}: bytes by the rules of that mix, not the file's own tensors"
         )
         return (*self.architecture.assumptions, rules)
+
+    @property
+    def max_devices(self) -> int:
+        """Devices one process can use."""
+        assert self.build.max_devices is not None  # a build of llama.cpp
+        return self.build.max_devices
 
     def pipelined(self, devices: int, machines: int) -> bool:
         """Whether `devices` devices on `machines` machines run pipelined in this build."""
@@ -129,7 +140,7 @@ def shape_of_request(request: PlanRequest, catalog: Catalog) -> Shape:
         )
     context = request_context(request, catalog)
     return Shape(
-        build=request.engine_build,
+        build=request.engine_build or catalog.default_build("llama.cpp").name,
         pool=padded(context, CELL_PADDING) * request.concurrency,
         slots=request.concurrency,
         ubatch=request.ubatch,
@@ -144,7 +155,7 @@ def subject_of_request(request: PlanRequest, catalog: Catalog, quant: str) -> Su
 
 
 @functools.lru_cache(maxsize=256)
-def _subject(catalog_key: _ByDigest, model: str, quant: str, shape: Shape) -> Subject:
+def _subject(catalog_key: ByDigest, model: str, quant: str, shape: Shape) -> Subject:
     catalog = catalog_key.catalog
     row = catalog.model(model)
     quantization = catalog.quantization(quant)
@@ -154,6 +165,11 @@ def _subject(catalog_key: _ByDigest, model: str, quant: str, shape: Shape) -> Su
             hint="take a GGUF quantization, e.g. --quant Q4_K_M",
         )
     build = catalog.engine_build(shape.build)
+    if build.engine != "llama.cpp":
+        raise EngineError(
+            f"{build.name} is a build of {build.engine}, not of llama.cpp",
+            hint=f"take --engine {build.engine} with it, or leave --engine-build out",
+        )
     architecture = _architecture(catalog, row.name)
     if not architecture.decodes:
         raise no_text(why_no_text(flatten(row.config)) or "it says so")
@@ -187,13 +203,13 @@ def _subject(catalog_key: _ByDigest, model: str, quant: str, shape: Shape) -> Su
 
 
 @dataclass(frozen=True)
-class _ByDigest:
+class ByDigest:
     """A catalog that is compared by its content."""
 
     catalog: Catalog
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ByDigest) and self.catalog.digest == other.catalog.digest
+        return isinstance(other, ByDigest) and self.catalog.digest == other.catalog.digest
 
     def __hash__(self) -> int:
         return hash(self.catalog.digest)
@@ -206,7 +222,7 @@ def subject(catalog: Catalog, model: str, quant: str, shape: Shape) -> Subject:
         UnknownName: of the model, the quantization or the engine build.
         EngineError: the engine refuses the settings or cannot load the format.
     """
-    return _subject(_ByDigest(catalog), model, quant, shape)
+    return _subject(ByDigest(catalog), model, quant, shape)
 
 
 def published(row: ModelRow, quant: str) -> bool | None:
@@ -245,11 +261,11 @@ def architecture_of(catalog: Catalog, name: str) -> Architecture:
 
 def file_of(catalog: Catalog, row: ModelRow) -> GgufFile:
     """The GGUF file of a model that is read from one."""
-    return _file_of(_ByDigest(catalog), row.name)
+    return _file_of(ByDigest(catalog), row.name)
 
 
 @functools.lru_cache(maxsize=16)
-def _file_of(catalog_key: _ByDigest, name: str) -> GgufFile:
+def _file_of(catalog_key: ByDigest, name: str) -> GgufFile:
     return read_gguf(Path(catalog_key.catalog.models[name].file))
 
 
@@ -262,17 +278,17 @@ def weights_of(
         UnsupportedArchitecture: no list of the tensors of such a file.
     """
     if quantization.name == OWN:
-        return _own_weights(_ByDigest(catalog), row.name)
+        return _own_weights(ByDigest(catalog), row.name)
     return gguf_weights(architecture, quantization.name, quantization.imatrix)
 
 
 @functools.lru_cache(maxsize=16)
-def _own_weights(catalog_key: _ByDigest, name: str) -> Weights:
+def _own_weights(catalog_key: ByDigest, name: str) -> Weights:
     return _file_of(catalog_key, name).weights()
 
 
 @functools.lru_cache(maxsize=256)
-def _architecture_of(catalog_key: _ByDigest, name: str) -> Architecture:
+def _architecture_of(catalog_key: ByDigest, name: str) -> Architecture:
     row = catalog_key.catalog.models[name]
     if row.file:
         return _file_of(catalog_key, name).architecture()
@@ -280,4 +296,4 @@ def _architecture_of(catalog_key: _ByDigest, name: str) -> Architecture:
 
 
 def _architecture(catalog: Catalog, name: str) -> Architecture:
-    return _architecture_of(_ByDigest(catalog), name)
+    return _architecture_of(ByDigest(catalog), name)

@@ -13,6 +13,7 @@ from planner.accounting.devices import (
     TIGHT_SHARE,
     Assigned,
     Capacity,
+    capacity_assumptions,
     capacity_of,
     device_budget,
     devices_of,
@@ -41,7 +42,9 @@ from planner.accounting.speed import (
 )
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Network
-from planner.plan import Body, Layout, Solver
+from planner.model.parameters import active_parameters
+from planner.plan import Body, Layout, LlamaCpp, ModelSummary, Solver
+from planner.served import Served
 from planner.subject import Subject
 
 __all__ = [
@@ -50,11 +53,14 @@ __all__ = [
     "Assigned",
     "Capacity",
     "body",
+    "build_of",
+    "capacity_assumptions",
     "capacity_of",
     "cluster_of",
     "cost_of",
     "device_budget",
     "devices_of",
+    "engine_of",
     "experts_held",
     "floor_case",
     "floor_seconds",
@@ -74,8 +80,45 @@ __all__ = [
     "running",
     "slot_seconds",
     "stages_of",
+    "summary",
     "verdict_of",
 ]
+
+
+def summary(subject: Subject | Served) -> ModelSummary:
+    """The model as planned."""
+    return ModelSummary(
+        name=subject.row.name,
+        quant=subject.quantization.name,
+        parameters=subject.row.parameters,
+        active_parameters=active_parameters(subject.architecture),
+        layers=subject.architecture.depth,
+        file_bytes=subject.file_bytes,
+        context=subject.context,
+        concurrency=subject.concurrency,
+    )
+
+
+def build_of(subject: Subject | Served) -> tuple[str, str]:
+    """Name of the engine, and the build whose rules are applied."""
+    if isinstance(subject, Served):
+        return subject.engine, subject.options.version
+    return subject.build.engine, subject.build.name
+
+
+def engine_of(subject: Subject) -> LlamaCpp:
+    """llama.cpp with the settings a subject is planned with."""
+    settings = subject.settings
+    return LlamaCpp(
+        build=subject.build.name,
+        context=settings.context,
+        slots=settings.slots,
+        ubatch=settings.ubatch,
+        batch=settings.batch,
+        flash_attention=settings.flash_attention,
+        kv_type=settings.key_type,
+        swa_full=settings.swa_full,
+    )
 
 
 def body(

@@ -80,10 +80,15 @@ def memory_assumptions(catalog: Catalog, subject: Subject, gpus: Iterable[str]) 
     """What was assumed to know the memory of these GPU models, one line each."""
     lines = []
     for gpu in map(catalog.gpu, dict.fromkeys(gpus)):
-        capacity = capacity_of(gpu)
         runtime = overheads.runtime(gpu, subject.architecture, subject.settings)
-        lines += [None if capacity is None else capacity.assumption, runtime.assumption]
+        lines += [*capacity_assumptions(catalog, [gpu.name]), runtime.assumption]
     return [text for text in dict.fromkeys(lines) if text]
+
+
+def capacity_assumptions(catalog: Catalog, gpus: Iterable[str]) -> list[str]:
+    """What was assumed to know what is free on these GPU models while they idle."""
+    known = map(capacity_of, map(catalog.gpu, dict.fromkeys(gpus)))
+    return [entry.assumption for entry in known if entry is not None and entry.assumption]
 
 
 def head_bytes(subject: Subject, gpu: Gpu, *, devices: int, pipelined: bool) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from planner.catalog.finding import Finding, error
 from planner.catalog.load import Catalog
 
+_PLAIN = ("BF16", "F16")
+
 
 def model_findings(catalog: Catalog) -> Iterator[Finding]:
     """Breaches of the rules by any model row."""
@@ -26,3 +28,11 @@ def model_findings(catalog: Catalog) -> Iterator[Finding]:
                 if quant not in catalog.quantizations:
                     message = f"{repository.id}: there is no quantization '{quant}'"
                     yield error("model", model.name, "repositories", message)
+                elif not _stored(catalog, quant, repository.kind):
+                    message = f"{repository.id}: '{quant}' is no format of a {repository.kind}"
+                    yield error("model", model.name, "repositories", message)
+
+
+def _stored(catalog: Catalog, quant: str, kind: str) -> bool:
+    """Whether files of a kind can be in a quantization; 16 bits are in both."""
+    return quant in _PLAIN or catalog.quantizations[quant].kind == kind

@@ -33,6 +33,9 @@ TABLES: Mapping[str, type[schema.Row]] = MappingProxyType(
         "engine_build": schema.EngineBuild,
         "calibration": schema.Calibration,
         "prior": schema.Prior,
+        "serving_rate": schema.ServingRate,
+        "serving_engine": schema.ServingEngine,
+        "collective": schema.Collective,
     }
 )
 """Table name in TOML to row type."""
@@ -52,6 +55,9 @@ class Catalog:
     engine_builds: Mapping[str, schema.EngineBuild]
     calibrations: Mapping[str, schema.Calibration]
     priors: Mapping[str, schema.Prior]
+    serving_rates: Mapping[str, schema.ServingRate]
+    serving_engines: Mapping[str, schema.ServingEngine]
+    collectives: Mapping[str, schema.Collective]
     digest: str
     """SHA-256 of all files read, in order."""
     overridden: tuple[str, ...] = field(default=())
@@ -99,6 +105,11 @@ class Catalog:
     def engine_build(self, name: str) -> schema.EngineBuild:
         """The engine build `name`, or UnknownName."""
         return _find("engine", self.engine_builds, name)
+
+    def default_build(self, engine: str) -> schema.EngineBuild:
+        """The build of an engine taken where none is asked for, or UnknownName."""
+        builds = {row.engine: row for row in self.engine_builds.values() if row.default}
+        return _find("engine", builds, engine)
 
 
 def _find(kind: str, rows: Mapping[str, R], name: str) -> R:

@@ -345,12 +345,19 @@ class EngineBuild(Row):
     """Name of the engine, e.g. `llama.cpp`."""
     default: bool = False
     """Whether it is taken where none is asked for."""
-    rpc_pipelines: bool
-    """Whether pipelining over RPC devices keeps several copies of the inputs."""
-    mtp_has_kv: bool
-    """Whether MTP blocks get a KV cache though they are not run."""
-    max_devices: int
-    """Offload devices one process can use."""
+    rpc_pipelines: bool = False
+    """llama.cpp: whether pipelining over RPC devices keeps several copies of the inputs."""
+    mtp_has_kv: bool = False
+    """llama.cpp: whether MTP blocks get a KV cache though they are not run."""
+    max_devices: int | None = None
+    """llama.cpp: offload devices one process can use; other engines have no such limit."""
+
+    @model_validator(mode="after")
+    def _limited(self) -> EngineBuild:
+        """The limit of devices is llama.cpp's, and it always has one."""
+        if (self.engine == "llama.cpp") != (self.max_devices is not None):
+            raise ValueError("max_devices is for llama.cpp, which needs it")
+        return self
 
 
 class Calibration(Row):
@@ -389,6 +396,74 @@ class Calibration(Row):
     """Median error of the prefill time on devices left out of the fit."""
     prefill_error_p90: float = Field(ge=0)
     """90th percentile of the same, or the assumption of a prior."""
+
+
+class ServingRate(Row):
+    """How one generation of devices keeps up with its data sheet in vLLM and SGLang.
+
+    Shares absorb each other in the fit, so they are no kernel efficiencies.
+    """
+
+    title: str
+    """The class in words."""
+    architectures: tuple[str, ...]
+    """Generations of it, as the `architecture` of GPU rows with HBM; empty is everything else."""
+    measured_on: tuple[str, ...] = ()
+    """GPU rows with runs."""
+    basis: str = ""
+    """What was measured, in words; empty for a prior."""
+    weights: float = Field(gt=0)
+    """Share of memory bandwidth reading weights every token needs."""
+    experts: float = Field(gt=0)
+    """Share of memory bandwidth reading routed experts."""
+    cache: float = Field(gt=0)
+    """Share of memory bandwidth reading the KV cache."""
+    half: float = Field(gt=0)
+    """Share of the dense FP16 rate."""
+    float8: float = Field(gt=0)
+    """Share of the dense FP8 rate."""
+    float4: float = Field(gt=0)
+    """Share of twice the FP8 rate where there are FP4 units, else of the FP16 rate."""
+    layer_overhead: float = Field(ge=0)
+    """Seconds per layer and step that no byte explains."""
+    decode_error_median: float | None = None
+    """Median error of the time per token on models left out of the fit: 0.1 is a factor of 1.1."""
+    decode_error_p90: float = Field(ge=0)
+    """90th percentile of the same, or the assumption of a prior; the band of estimates."""
+    latent_error_p90: float = Field(ge=0)
+    """The same of networks with latent attention."""
+
+
+class ServingEngine(Row):
+    """What a step costs in vLLM or SGLang beside bytes and arithmetic."""
+
+    layer_factor: float = Field(gt=0)
+    """Times the layer overhead of the class of devices."""
+    mixture_overhead: float = Field(ge=0)
+    """Seconds more per layer with routed experts."""
+    latent_overhead: float = Field(ge=0)
+    """Seconds more per layer with latent attention."""
+    step_overhead: float = Field(ge=0)
+    """Seconds per step: scheduling and sampling."""
+    sequence_overhead: float = Field(ge=0)
+    """Seconds per step and sequence in it."""
+    first_token: float = Field(ge=0)
+    """Seconds of a first token beside its prompt's passes."""
+
+
+class Collective(Row):
+    """All-reduce over one kind of link: alpha + 2 * (ranks - 1) / ranks * bytes / bandwidth."""
+
+    link: str
+    """Link row that joins the devices."""
+    ranks: int = Field(gt=1)
+    """Devices taking part; between rows, the next larger holds."""
+    alpha: Seconds
+    """Seconds of the smallest message."""
+    bandwidth: Rate
+    """Bus bandwidth, bytes/s."""
+    measured: bool = True
+    """Whether somebody measured it; False is an assumption."""
 
 
 class Prior(Row):

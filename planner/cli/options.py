@@ -15,8 +15,12 @@ import typer
 
 from planner.cli import parsing
 
-KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
-ENGINES = ("llama.cpp",)
+KV_TYPES = (
+    *("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"),
+    *("fp8", "fp8_ds_mla", "nvfp4_ds_mla"),
+)
+ENGINES = ("llama.cpp", "vllm", "sglang")
+EVERY_ENGINE = ("auto", *ENGINES)
 SWITCH = ("on", "off")
 METHODS = ("true", "nominal")
 
@@ -100,7 +104,9 @@ PlanFile = Annotated[
     Path, typer.Argument(metavar="PLAN.json", help="A plan written with -o, or - for stdin.")
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the row.")]
-Target = Annotated[str, typer.Argument(metavar="TARGET", help="What to write for: llama.cpp.")]
+Target = Annotated[
+    str, typer.Argument(metavar="TARGET", help="What to write for: llama.cpp, vllm or sglang.")
+]
 
 Quant = Annotated[
     str,
@@ -256,27 +262,138 @@ Split = Annotated[
     typer.Option(
         "--split",
         metavar="N,N,...",
-        help="Slots per device: layers, MTP blocks and one for the output; left out, even.",
+        help="Slots per device: layers, MTP blocks and one for the output; of vLLM and SGLang "
+        "layers per stage; left out, even.",
         show_default=False,
         rich_help_panel=_HARDWARE,
     ),
 ]
 Engine = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--engine",
         metavar="ENGINE",
         parser=_reads(partial(parsing.one_of, ENGINES, "engine"), "--engine"),
-        help="Serving engine.",
+        help="Serving engine; left out, llama.cpp for GGUF and vLLM for checkpoints.",
+        show_default=False,
+        rich_help_panel=_ENGINE,
+    ),
+]
+AnyEngine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="ENGINE",
+        parser=_reads(partial(parsing.one_of, EVERY_ENGINE, "engine"), "--engine"),
+        help="Serving engine, `auto` for the best of all that load the quantization; left out, "
+        "llama.cpp for GGUF and vLLM for checkpoints.",
+        show_default=False,
         rich_help_panel=_ENGINE,
     ),
 ]
 EngineBuild = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--engine-build",
         metavar="BUILD",
-        help="Build whose rules are applied.",
+        help="Build whose rules are applied; left out, the newest whose rules are known.",
+        show_default=False,
+        rich_help_panel=_ENGINE,
+    ),
+]
+TensorParallel = Annotated[
+    int | None,
+    typer.Option(
+        "--tp",
+        metavar="N",
+        parser=_reads(parsing.count, "--tp"),
+        help="Devices each layer is cut over; left out, all that the other degrees leave.",
+        show_default=False,
+        rich_help_panel=_ENGINE,
+    ),
+]
+PipelineParallel = Annotated[
+    int,
+    typer.Option(
+        "--pp",
+        metavar="N",
+        parser=_reads(parsing.count, "--pp"),
+        help="Stages, each with the same number of devices.",
+        rich_help_panel=_ENGINE,
+    ),
+]
+DataParallel = Annotated[
+    int,
+    typer.Option(
+        "--dp",
+        metavar="N",
+        parser=_reads(parsing.count, "--dp"),
+        help="Replicas of attention: on devices of their own in vLLM, on those of a stage in "
+        "SGLang.",
+        rich_help_panel=_ENGINE,
+    ),
+]
+ExpertParallel = Annotated[
+    int,
+    typer.Option(
+        "--ep",
+        metavar="N",
+        parser=_reads(parsing.count, "--ep"),
+        help="Devices routed experts are dealt out to, whole; 1 cuts each.",
+        rich_help_panel=_ENGINE,
+    ),
+]
+DecodeContextParallel = Annotated[
+    int,
+    typer.Option(
+        "--dcp",
+        metavar="N",
+        parser=_reads(parsing.count, "--dcp"),
+        help="Devices one sequence's cache is dealt out to in decoding.",
+        rich_help_panel=_ENGINE,
+    ),
+]
+RedundantExperts = Annotated[
+    int,
+    typer.Option(
+        "--redundant-experts",
+        metavar="N",
+        parser=_reads(parsing.count, "--redundant-experts"),
+        help="Copies of routed experts beside the originals, all devices together.",
+        rich_help_panel=_ENGINE,
+    ),
+]
+Utilization = Annotated[
+    float | None,
+    typer.Option(
+        "--utilization",
+        metavar="SHARE",
+        parser=_reads(parsing.share, "--utilization"),
+        help="vLLM's share of a device, SGLang's static share of it; left out, the version's "
+        "default.",
+        show_default=False,
+        rich_help_panel=_ENGINE,
+    ),
+]
+MaxNumBatchedTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-num-batched-tokens",
+        metavar="TOKENS",
+        parser=_reads(parsing.tokens, "--max-num-batched-tokens"),
+        help="Tokens in one step, SGLang's prefill chunk; left out, the version's default.",
+        show_default=False,
+        rich_help_panel=_ENGINE,
+    ),
+]
+MaxNumSeqs = Annotated[
+    int | None,
+    typer.Option(
+        "--max-num-seqs",
+        metavar="N",
+        parser=_reads(parsing.count, "--max-num-seqs"),
+        help="Requests in one step; left out, the version's default.",
+        show_default=False,
         rich_help_panel=_ENGINE,
     ),
 ]
@@ -307,7 +424,8 @@ Pool = Annotated[
         "-c",
         metavar="TOKENS",
         parser=_reads(parsing.tokens, "--context"),
-        help="llama.cpp `-c`: the pool of all slots, tokens; left out, the full window.",
+        help="llama.cpp `-c`: the pool of all slots, tokens; of vLLM and SGLang the longest "
+        "request; left out, the full window.",
         show_default=False,
         rich_help_panel=_ENGINE,
     ),
@@ -318,7 +436,7 @@ Slots = Annotated[
         "--slots",
         metavar="N",
         parser=_reads(parsing.count, "--slots"),
-        help="llama.cpp `-np`: private windows the pool is divided into.",
+        help="Requests held at once, each with its context: llama.cpp `-np`.",
         rich_help_panel=_ENGINE,
     ),
 ]

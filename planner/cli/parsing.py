@@ -158,3 +158,12 @@ def addresses(option: str, values: Sequence[str]) -> dict[str, str]:
             )
         found[name] = address
     return found
+
+
+def share(option: str, text: str) -> float:
+    """A share above 0 and up to 1: `0.92`."""
+    hint = f"write a share of the device, e.g. {option} 0.92"
+    value = _positive(option, text, _DECIMAL, float, "a share", hint)
+    if value > 1:
+        raise BadQuantity(f"{option}: {text} is more than the whole device", hint=hint)
+    return value

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from planner.engines.sharding import Rank, Shards, Sizer, layer_shards, rank_frame
-from planner.model.architecture import Architecture
+from planner.engines.sharding import Sizer
 from planner.model.part import Part
 from planner.units import MIB
 
@@ -29,15 +28,6 @@ _FUSED = {
     "kv_a_proj_with_mqa": "latents",
 }
 """Last words of roles that engines load into one tensor."""
-
-
-def rank_rests(architecture: Architecture, shards: Shards, rank: Rank, size: Sizer) -> int:
-    """Bytes counted beyond a rank's weights."""
-    found = unsplit_rests(rank_frame(architecture, shards, rank), None, size)
-    for index in rank.layers:
-        parts = layer_shards(architecture, architecture.layers[index], shards, rank.experts)
-        found += unsplit_rests(parts, index, size)
-    return found
 
 
 def unsplit_rests(parts: Iterable[Part], index: int | None, size: Sizer) -> int:

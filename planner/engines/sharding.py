@@ -12,14 +12,12 @@ Source of the rules: model classes and parallel linear layers of vLLM 0.32.0
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from planner.errors import EngineError
 from planner.model.architecture import Architecture, Grouped, Layer, Mixer
-from planner.model.components import Counts
 from planner.model.network import block_parts, frame_parts
 from planner.model.part import Part, Shape
 from planner.model.recurrent import Mamba2
@@ -122,28 +120,12 @@ def ranks_of(
     return tuple(found)
 
 
-def rank_weights(
-    architecture: Architecture, shards: Shards, rank: Rank, size: Sizer, *, speculative: bool
-) -> Counts:
-    """Bytes of weights on a rank, by component.
+def rank_frame(architecture: Architecture, shards: Shards, rank: Rank) -> tuple[Part, ...]:
+    """The rank's parts of what is around the blocks.
 
     Embedding on the first stage, last norm and output on the last; a tied output is the embedding
-    again. MTP blocks are on the last stage, and only with speculative decoding.
+    again.
     """
-    counts: Counts = Counter()
-    for part in rank_frame(architecture, shards, rank):
-        counts[part.component] += size(part, None)
-    for index in rank.layers:
-        layer = architecture.layers[index]
-        for part in layer_shards(architecture, layer, shards, rank.experts):
-            counts[part.component] += size(part, index)
-    if speculative and rank.last:
-        _add_mtp(counts, architecture, shards, rank, size)
-    return counts
-
-
-def rank_frame(architecture: Architecture, shards: Shards, rank: Rank) -> tuple[Part, ...]:
-    """The rank's parts of what is around the blocks."""
     found = []
     for part in frame_parts(architecture):
         cut = _vocabulary_shard(part, shards)
@@ -155,6 +137,15 @@ def rank_frame(architecture: Architecture, shards: Shards, rank: Rank) -> tuple[
         elif rank.last:
             found.append(cut)
     return tuple(found)
+
+
+def mtp_weights(architecture: Architecture, shards: Shards, rank: Rank, size: Sizer) -> int:
+    """Bytes of the MTP blocks on a rank of the last stage, which drafts with them."""
+    return sum(
+        size(part, architecture.depth + number)
+        for number, layer in enumerate(architecture.mtp_blocks)
+        for part in layer_shards(architecture, layer, shards, rank.experts)
+    )
 
 
 @functools.lru_cache(maxsize=4096)
@@ -265,11 +256,3 @@ def _vocabulary_shard(part: Part, shards: Shards) -> Part:
         return part
     rows = padded(part.shape[0], shards.vocabulary_multiple)
     return replace(part, shape=(-(-rows // shards.vocabulary), *part.shape[1:]))
-
-
-def _add_mtp(
-    counts: Counts, architecture: Architecture, shards: Shards, rank: Rank, size: Sizer
-) -> None:
-    for number, layer in enumerate(architecture.mtp_blocks):
-        for part in layer_shards(architecture, layer, shards, rank.experts):
-            counts["mtp"] += size(part, architecture.depth + number)

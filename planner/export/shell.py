@@ -24,3 +24,8 @@ def assignment(name: str, value: str) -> str:
 def command(words: Sequence[str]) -> str:
     """Words of a command line, quoted where they must be."""
     return " ".join(shlex.quote(word) for word in words)
+
+
+def expanded(words: Sequence[str]) -> str:
+    """Words of this program, in which `$NAME` stands for a variable of the script."""
+    return " ".join(f'"{word}"' if "$" in word else shlex.quote(word) for word in words)

@@ -184,6 +184,14 @@ class Layer(Value):
     mtp: bool = False
     """A multi-token-prediction block: after the layers proper, not run in plain decoding."""
 
+    @functools.cached_property
+    def content_hash(self) -> int:
+        """Hash of all fields, computed once: layers are keys of many tables."""
+        return hash(tuple(getattr(self, name) for name in type(self).model_fields))
+
+    def __hash__(self) -> int:
+        return self.content_hash
+
     @property
     def attention(self) -> Attention:
         """The attention of a block that has one.
@@ -265,6 +273,14 @@ class Architecture(Value):
     """Whether it generates tokens one by one; embedding models and encoders keep no cache."""
     assumptions: tuple[str, ...] = ()
     """What the config does not say and was taken for granted, a sentence each."""
+
+    @functools.cached_property
+    def content_hash(self) -> int:
+        """Hash of all fields, computed once."""
+        return hash(tuple(getattr(self, name) for name in type(self).model_fields))
+
+    def __hash__(self) -> int:
+        return self.content_hash
 
     @functools.cached_property
     def depth(self) -> int:

@@ -129,10 +129,20 @@ def part_bytes(
     Raises:
         FactsError: a format that cannot store a matrix of that shape.
     """
+    return sum(each.bytes for each in stored_part(part, scheme, block, layer, mtp))
+
+
+def stored_part(
+    part: Part,
+    scheme: Scheme,
+    block: int | None = None,
+    layer: Layer | None = None,
+    mtp: int | None = None,
+) -> tuple[CheckpointPart, ...]:
+    """A part of any shape as a checkpoint stores it; arguments and errors as `part_bytes`."""
     if layer is None:
-        return sum(each.bytes for each in _stored(part, scheme, OUTSIDE))
-    place = Place(block, mtp, _apart(layer, part))
-    return sum(each.bytes for each in _stored(part, scheme, place, _single(layer)))
+        return _stored(part, scheme, OUTSIDE)
+    return _stored(part, scheme, Place(block, mtp, _apart(layer, part)), _single(layer))
 
 
 def _block(

@@ -66,13 +66,10 @@ def architecture_from_config(config: Config) -> Architecture:
         UnsupportedArchitecture: a mechanism without rules, or a field that is missing or no
             number, or not understood; the message names it.
     """
-    nested = (config.get(key) for key in _NESTED)
-    text: Config = next((part for part in nested if part and isinstance(part, Mapping)), config)
-    model_type = str(text.get("model_type") or config.get("model_type") or "")
-    _refuse_unknown(text, model_type)
-    named = model_type
-    if model_type not in FAMILIES:
-        model_type = _by_class(config, model_type)
+    text = _text_network(config)
+    named = _named(config, text)
+    _refuse_unknown(text, named)
+    model_type = network_type(config)
     known = FAMILIES.get(model_type)
     family = known or Family(gguf_name=_UNKNOWN, output_bias=True)
     read = Fields({**family.defaults, **canonical(text, model_type)})
@@ -106,6 +103,21 @@ def architecture_from_config(config: Config) -> Architecture:
         decodes=why_no_text(text) is None,
         assumptions=() if named in FAMILIES else _assumptions(read, named, model_type),
     )
+
+
+def network_type(config: Config) -> str:
+    """The `model_type` a config's text network is read as: its own, or the one its class names."""
+    named = _named(config, _text_network(config))
+    return named if named in FAMILIES else _by_class(config, named)
+
+
+def _text_network(config: Config) -> Config:
+    nested = (config.get(key) for key in _NESTED)
+    return next((part for part in nested if part and isinstance(part, Mapping)), config)
+
+
+def _named(config: Config, text: Config) -> str:
+    return str(text.get("model_type") or config.get("model_type") or "")
 
 
 def _gguf_name(family: Family, blocks: tuple[Layer, ...]) -> str:

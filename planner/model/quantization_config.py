@@ -64,7 +64,12 @@ def scheme_for(
     if declared is not None and declared.name.casefold() == quant.casefold():
         return declared, True
     usual = default_scheme(quant, experts=experts)
-    return usual, declared is None and not usual.targets and usual.dtype == _dtype(_parts(config))
+    return usual, declared is None and not usual.targets and usual.dtype == plain_dtype(config)
+
+
+def plain_dtype(config: Config) -> str:
+    """Safetensors type of what a config.json leaves unquantized, e.g. `BF16`."""
+    return _dtype(_parts(config))
 
 
 def _parts(config: Config) -> list[Config]:

@@ -173,13 +173,19 @@ def engines(rows: Sequence[schema.EngineBuild]) -> list[Block]:
                     Cell(entry.name, "strong"),
                     entry.engine,
                     "yes" if entry.default else "",
-                    "yes" if entry.rpc_pipelines else "no",
-                    str(entry.max_devices),
+                    *_of_llama_cpp(entry),
                 )
                 for entry in rows
             ),
         )
     ]
+
+
+def _of_llama_cpp(build: schema.EngineBuild) -> tuple[str, str]:
+    """Whether a build pipelines over RPC, and its most devices; blank for other engines."""
+    if build.max_devices is None:
+        return "", ""
+    return "yes" if build.rpc_pipelines else "no", str(build.max_devices)
 
 
 def listing(table: str, catalog: Catalog) -> list[Block]:
@@ -196,7 +202,8 @@ def listing(table: str, catalog: Catalog) -> list[Block]:
 
 def details(entry: schema.Row, catalog: Catalog) -> list[Block]:
     """Every fact of one row with the source that is not the row's, prices of a node included."""
-    pairs = facts(entry)
+    other = isinstance(entry, schema.EngineBuild) and entry.max_devices is None
+    pairs = facts(entry, but=("rpc_pipelines", "mtp_has_kv") if other else ())
     if isinstance(entry, schema.Node):
         pairs += _prices(entry, catalog)
     return [Heading(entry.name), Pairs(tuple(pairs))]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from planner.cost import electricity_per_month
 from planner.plan import Body, ClusterNode, ModelSummary, Performance, Plan
-from planner.report import words
+from planner.report import serving, words
 from planner.report.blocks import Block, Cell, Column, Grid, Heading, Line, line
 from planner.request import PlanRequest
 from planner.units import usd
@@ -107,7 +107,8 @@ def _same(one: Body, other: Body) -> bool:
 def _choice_rows(bodies: Sequence[Body], request: PlanRequest) -> tuple[tuple[Cell, ...], ...]:
     rows: list[tuple[str, list[Cell]]] = [
         ("cluster", [Cell(words.cluster(body.cluster), "strong") for body in bodies]),
-        ("devices", [Cell(words.devices(body.cluster)) for body in bodies]),
+        ("devices", [Cell(_devices(body)) for body in bodies]),
+        ("layout", [Cell(_layout(body)) for body in bodies]),
         ("price", [_price(body) for body in bodies]),
         ("rent", [Cell(words.hourly(body.cost.hourly_usd)) for body in bodies]),
         ("left of the budget", [_remaining(body, request) for body in bodies]),
@@ -122,6 +123,7 @@ def _choice_rows(bodies: Sequence[Body], request: PlanRequest) -> tuple[tuple[Ce
         ("tok/s per $/h", [_value(body, body.cost.hourly_usd, 1) for body in bodies]),
         ("renting the same", [_rent(body) for body in bodies]),
         ("power, rack", [_power(body) for body in bodies]),
+        ("full requests at once", [_requests(body) for body in bodies]),
         ("memory", [_memory(body) for body in bodies]),
     ]
     return tuple(
@@ -129,6 +131,20 @@ def _choice_rows(bodies: Sequence[Body], request: PlanRequest) -> tuple[tuple[Ce
         for label, cells in rows
         if any(cell.text != words.NONE for cell in cells)
     )
+
+
+def _devices(body: Body) -> str:
+    """GPUs of the cluster; of a grid with how many of them are not used."""
+    idle = sum(not device.slots for device in body.devices) if body.ranks else 0
+    return words.devices(body.cluster) + (f", {idle} of them idle" if idle else "")
+
+
+def _layout(body: Body) -> str:
+    return serving.degrees(body.layout) if body.ranks else words.NONE
+
+
+def _requests(body: Body) -> Cell:
+    return Cell(words.NONE if body.kv_pool is None else serving.requests(body.kv_pool))
 
 
 def _price(body: Body) -> Cell:
@@ -187,6 +203,8 @@ def _power(body: Body) -> Cell:
 def _memory(body: Body) -> Cell:
     device = words.tightest(body)
     spare = "" if device is None else f", {words.mib(words.spare(device))} MiB spare"
+    if body.ranks and device is not None and words.spare(device) < 0:
+        spare = f", {serving.short(words.spare(device))} short at worst"
     cell = words.verdict(body.verdict)
     return Cell(cell.text + spare, cell.tone)
 

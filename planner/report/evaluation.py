@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from planner.plan import Evaluation
-from planner.report import memory, proof, speed, words
+from planner.plan import Evaluation, LlamaCpp, Serving
+from planner.report import memory, proof, ranks, serving, speed, words
 from planner.report.blocks import Block, Cell, Line, line
 from planner.report.choices import question
 
@@ -15,7 +15,10 @@ def render(evaluation: Evaluation) -> list[Block]:
         question(evaluation.model, engine),
         _layout(evaluation),
         *memory.memory(evaluation),
+        *serving.counted(evaluation.engine),
+        *serving.pool(evaluation, evaluation.engine),
         *memory.verdict(evaluation, evaluation.remedies),
+        *ranks.weights(evaluation),
         *memory.settings(evaluation),
         *speed.speed(evaluation, evaluation.model.concurrency),
         *proof.notes(evaluation.warnings, evaluation.assumptions, memory.commands(evaluation)),
@@ -24,13 +27,21 @@ def render(evaluation: Evaluation) -> list[Block]:
 
 
 def _layout(evaluation: Evaluation) -> Line:
-    split = ",".join(str(device.slots) for device in evaluation.devices)
     cluster = words.cluster(evaluation.cluster) or words.plural(
         len(evaluation.devices), "unnamed device"
     )
-    engine = evaluation.engine
-    settings = (
-        f"; -ts {split}, -c {engine.context}, -np {engine.slots}, -ub {engine.ubatch}, "
+    match evaluation.engine:
+        case LlamaCpp() as engine:
+            settings = _llama_cpp(evaluation, engine)
+        case Serving() as engine:
+            settings = serving.layout(evaluation, engine)
+    return line(Cell(cluster, "strong"), f"; {settings}")
+
+
+def _llama_cpp(evaluation: Evaluation, engine: LlamaCpp) -> str:
+    split = ",".join(str(device.slots) for device in evaluation.devices)
+    return (
+        f"-ts {split}, -c {engine.context}, -np {engine.slots}, -ub {engine.ubatch}, "
         f"K/V {engine.kv_type}, flash attention {'on' if engine.flash_attention else 'off'}"
+        + (", --swa-full" if engine.swa_full else "")
     )
-    return line(Cell(cluster, "strong"), settings + (", --swa-full" if engine.swa_full else ""))

@@ -12,10 +12,8 @@ from planner.units import usd
 
 def render(outcome: Infeasible) -> list[Block]:
     """The whole answer, relaxations with the commands that make them."""
-    request = outcome.request
-    engine = f"{request.engine} {request.engine_build}"
     blocks: list[Block] = [
-        question(outcome.model, engine),
+        question(outcome.model, f"{outcome.engine} {outcome.build}"),
         line(Cell("No plan", "bad"), " exists within these limits."),
     ]
     if outcome.conflicts:

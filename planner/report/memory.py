@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from planner.plan import Body, Device, Host, MemoryBudget, Remedy
-from planner.report import words
+from planner.report import ranks, serving, words
 from planner.report.blocks import Block, Bullets, Cell, Column, Grid, Heading, Line, Tone, line, row
 
 _PARTS = ("weights", "KV", "compute", "runtime", "reserve")
@@ -20,6 +20,8 @@ def memory(body: Body, name: str = "") -> list[Block]:
     """
     if not body.devices:
         return []
+    if body.ranks:
+        return [*ranks.memory(body, name), *_hosts(body.hosts)]
     if name:
         title = f"Memory per device, GiB: {name}"
         return [Heading(title), _grid(body, short=False), *_hosts(body.hosts)]
@@ -107,8 +109,9 @@ def verdict(body: Body, remedies: Sequence[Remedy]) -> list[Block]:
     tightest = words.tightest(body)
     if tightest is None:
         return []
-    blocks: list[Block] = [line("Verdict: ", words.verdict(body.verdict), f"; {_margin(tightest)}")]
-    if remedies and body.verdict != "no":
+    margin = serving.margin(body, tightest) if body.ranks else f"; {_margin(tightest)}"
+    blocks: list[Block] = [line("Verdict: ", words.verdict(body.verdict), margin)]
+    if remedies and body.verdict != "no" and not body.ranks:
         more = "; ".join(f"{entry.change} {words.mib(entry.headroom_bytes)}" for entry in remedies)
         blocks.append(line(Cell(f"more room, MiB spare then: {more}", "dim")))
     elif remedies:

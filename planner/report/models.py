@@ -83,8 +83,8 @@ def _network(network: Network) -> list[tuple[str, Cell]]:
 
 
 def _repository(found: Repository) -> str:
-    """`owner/name (gguf: Q4_K_M and more)  [source]`."""
+    """`owner/name (gguf: Q4_K_M and more)  [source]`; a checkpoint repository holds one format."""
     held = ", ".join(found.quantizations)
-    if held and not found.complete:
+    if held and found.kind == "gguf" and not found.complete:
         held += " and more"
     return f"{found.id} ({found.kind}{': ' if held else ''}{held})  [{found.source}]"

@@ -42,8 +42,9 @@ def outlook(plan: Plan) -> list[Block]:
             name = entry.choice.replace("_", " ")
             rows.append((f"{name} at {entry.level} prices", _at_prices(entry, rented)))
     if plan.download is not None:
-        own = plan.download.quant == OWN
-        rows.append(("the file" if own else "file to fetch", _download(plan.download)))
+        own, noun = plan.download.quant == OWN, "checkpoint" if plan.ranks else "file"
+        label = f"the {noun}" if own else f"{noun} to fetch"
+        rows.append((label, _download(plan.download, grid=bool(plan.ranks))))
     return [Heading("Around it"), Pairs(tuple(rows))] if rows else []
 
 
@@ -61,7 +62,8 @@ def _room(headroom: Headroom, model: ModelSummary) -> Cell:
 
 
 def _next(following: NextQuantization, plan: Plan) -> Cell:
-    size = f"{following.quant} ({following.file_bytes / GB:,.1f} GB file): "
+    noun = "checkpoint" if plan.ranks else "file"
+    size = f"{following.quant} ({following.file_bytes / GB:,.1f} GB {noun}): "
     if following.cost_usd is None:
         return Cell(size + "no plan within these limits")
     rented = plan.request.budget_per_hour is not None
@@ -100,14 +102,17 @@ def _at_prices(entry: Sensitivity, rented: bool) -> Cell:
     return Cell(f"the same choice{price}")
 
 
-def _download(download: Download) -> Cell:
-    source = download.repository or "no repository known; make it with llama-quantize"
+def _download(download: Download, *, grid: bool) -> Cell:
+    """What to fetch and the disk for it: of the head node, in a grid of every machine."""
+    make = "" if grid else "; make it with llama-quantize"
+    source = download.repository or f"no repository known{make}"
     shards = "" if download.shards is None else f" in {words.plural(download.shards, 'file')}"
     what = "as it is" if download.quant == OWN else download.quant
     where = "" if download.quant == OWN else f"{shards}, {source}"
     text = (
         f"{what}, {download.bytes / GB:,.2f} GB{where}; "
-        f"head node needs {-(-download.disk_bytes // GB):,} GB of disk"
+        f"{'every machine' if grid else 'head node'} needs "
+        f"{-(-download.disk_bytes // GB):,} GB of disk"
     )
     if download.load_seconds is not None:
         text += (

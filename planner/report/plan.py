@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 
-from planner.plan import Infeasible, Outcome, Plan
-from planner.report import choices, infeasible, memory, outlook, proof, speed
-from planner.report.blocks import Block
+from planner.plan import Infeasible, Outcome, Plan, Serving
+from planner.report import choices, infeasible, memory, outlook, proof, ranks, serving, speed
+from planner.report.blocks import Block, Cell, line
 
 
 def render(outcome: Outcome, today: datetime.date) -> list[Block]:
@@ -21,10 +21,14 @@ def _plan(plan: Plan, today: datetime.date) -> list[Block]:
     return [
         choices.question(plan.model, engine),
         choices.headline(plan),
+        *_layout(plan),
         *choices.choices(plan),
         *choices.price_sources([plan, *(body for _, body in choices.distinct(plan)[1:])], today),
         *memory.memory(plan),
+        *serving.counted(plan.engine),
+        *serving.pool(plan, plan.engine),
         *memory.verdict(plan, plan.remedies),
+        *ranks.weights(plan),
         *_other_memory(plan),
         *memory.settings(plan),
         *speed.speed(plan, plan.model.concurrency),
@@ -38,11 +42,22 @@ def _plan(plan: Plan, today: datetime.date) -> list[Block]:
     ]
 
 
+def _layout(plan: Plan) -> list[Block]:
+    """Degrees and settings of a grid; those of llama.cpp are in its start scripts."""
+    if not isinstance(plan.engine, Serving):
+        return []
+    return [line(serving.layout(plan, plan.engine))]
+
+
 def _other_memory(plan: Plan) -> list[Block]:
     """Devices and verdict of the choices that are not the cheapest."""
     blocks: list[Block] = []
     for name, body in choices.distinct(plan)[1:]:
+        if body.ranks and (body.devices, body.ranks) == (plan.devices, plan.ranks):
+            blocks.append(line(Cell(f"memory of the {name}: as above", "dim")))
+            continue
         blocks += memory.memory(body, name)
+        blocks += serving.pool(body, plan.engine)
         blocks += memory.verdict(body, body.remedies)
     return blocks
 

@@ -13,6 +13,7 @@ from planner.catalog.schema import Network
 from planner.engines.llama_cpp import overheads, rules
 from planner.engines.llama_cpp.settings import CELL_PADDING
 from planner.errors import IllegalLayout, RequestError
+from planner.model.row_scheme import published_checkpoints
 from planner.plan import (
     Body,
     Cost,
@@ -24,7 +25,8 @@ from planner.plan import (
     Solver,
 )
 from planner.request import EvaluateRequest, PlanRequest
-from planner.solver import answer
+from planner.served import engine_of
+from planner.services.evaluate_grid import evaluate_grid
 from planner.solver.cluster import Nodes, balanced, check_memory, network_between
 from planner.solver.remedies import Rig, remedies
 from planner.subject import Shape, Subject, subject, unpublished, window_of
@@ -50,9 +52,13 @@ def evaluate(request: EvaluateRequest, catalog: Catalog) -> Evaluation:
         RequestError: a split or a count that makes no sense.
         IllegalLayout: llama.cpp refuses the layout.
     """
-    quant = request.quant
-    if quant == "auto":
-        quant = catalog.model(request.model).recommended
+    row = catalog.model(request.model)
+    engine = engine_of(request, catalog, request.quant)
+    if engine != "llama.cpp":
+        quant = published_checkpoints(row)[0] if request.quant == "auto" else request.quant
+        return evaluate_grid(request, catalog, engine, quant)
+    _check_degrees(request)
+    quant = row.recommended if request.quant == "auto" else request.quant
     shape = _shape(request, catalog)
     base = subject(catalog, request.model, quant, shape)
     if request.devices is not None:
@@ -93,6 +99,31 @@ def evaluate(request: EvaluateRequest, catalog: Catalog) -> Evaluation:
     return evaluation.model_copy(update={"remedies": remedies(rig, least)})
 
 
+def _check_degrees(request: EvaluateRequest) -> None:
+    """Refuses what only vLLM and SGLang have.
+
+    Raises:
+        RequestError: a degree or a limit of theirs.
+    """
+    fields = {
+        "--tp": request.tensor_parallel,
+        "--pp": request.pipeline_parallel,
+        "--dp": request.data_parallel,
+        "--ep": request.expert_parallel,
+        "--dcp": request.decode_context_parallel,
+        "--redundant-experts": request.redundant_experts,
+        "--utilization": request.utilization,
+        "--max-num-seqs": request.max_num_seqs,
+        "--max-num-batched-tokens": request.max_num_batched_tokens,
+    }
+    given = [option for option, value in fields.items() if value not in (None, 0, 1)]
+    if given:
+        raise RequestError(
+            f"{', '.join(given)}: llama.cpp splits layers over devices and has no such setting",
+            hint="add --engine vllm, or name the split with --split",
+        )
+
+
 def _shape(request: EvaluateRequest, catalog: Catalog) -> Shape:
     if request.slots < 1:
         raise RequestError(
@@ -106,7 +137,7 @@ def _shape(request: EvaluateRequest, catalog: Catalog) -> Shape:
             f"--context {pool}: the pool holds at least one token", hint="e.g. --context 32768"
         )
     shape = Shape(
-        build=request.engine_build,
+        build=request.engine_build or catalog.default_build("llama.cpp").name,
         pool=pool,
         slots=request.slots,
         ubatch=request.ubatch,
@@ -310,8 +341,8 @@ def _evaluation(
     return Evaluation(
         **{name: getattr(body, name) for name in Body.model_fields},
         request=request,
-        model=answer.summary(base),
-        engine=answer.engine(base),
+        model=accounting.summary(base),
+        engine=accounting.engine_of(base),
         assumptions=assumptions,
         warnings=warnings,
         planner_version=__version__,

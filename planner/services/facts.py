@@ -17,12 +17,12 @@ from planner.model.cache import cache_bytes, caches
 from planner.model.network import block_parts
 from planner.model.own_quantization import OWN
 from planner.model.parameters import active_parameters, mtp_parameters, parameters
+from planner.model.row_scheme import declared
 from planner.model.vision import Tower, UnknownTower, vision_tower
 from planner.quantization.scheme import Scheme
 from planner.services.facts_formats import (
     checkpoint_comparison,
     checkpoint_of,
-    declared,
     file_comparison,
     format_facts,
     stored,

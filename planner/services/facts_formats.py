@@ -8,7 +8,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from planner.catalog.load import Catalog
 from planner.catalog.schema import ModelRow
@@ -17,9 +16,8 @@ from planner.model.architecture import Architecture
 from planner.model.checkpoint import Checkpoint, read_checkpoint
 from planner.model.checkpoint_weights import checkpoint_weights
 from planner.model.components import Component
-from planner.model.config_file import read_config_json
 from planner.model.own_quantization import OWN, file_type
-from planner.model.quantization_config import declared_scheme, scheme_for
+from planner.model.row_scheme import published_checkpoints, scheme_of
 from planner.model.weights import gguf_weights
 from planner.quantization.gguf_mixes import MIXES
 from planner.quantization.scheme import Scheme
@@ -32,8 +30,6 @@ from planner.services.facts_values import (
 )
 from planner.subject import file_of, published, weights_of
 
-_BESIDE = "hf_quant_config.json"
-"""What ModelOpt writes beside the config."""
 _IMATRIX = "quantize.imatrix.file"
 """Metadata of files made with an importance matrix."""
 _TOWER_BYTES = 2
@@ -54,20 +50,6 @@ class _Entry:
     weights: int
     elements: int
     bytes: int
-
-
-def declared(row: ModelRow) -> Scheme | None:
-    """The format a model's config says its checkpoint is in; None where it says none.
-
-    Raises:
-        FactsError: a quantization that is not understood.
-    """
-    return declared_scheme(row.config, _beside(row)) if row.config else None
-
-
-def _beside(row: ModelRow) -> dict[str, Any] | None:
-    path = Path(row.folder) / _BESIDE
-    return read_config_json(path) if row.folder and path.is_file() else None
 
 
 def checkpoint_of(row: ModelRow) -> Checkpoint | None:
@@ -91,16 +73,16 @@ def format_facts(
     """
     own = scheme is not None and scheme.name.casefold() == quant.casefold()
     if own or quant.upper().startswith(_FREE_NAMES):
-        return _checkpoint_format(row, architecture, quant, scheme)
+        return _checkpoint_format(row, architecture, quant)
     quantization = catalog.quantization(quant)
     if quantization.kind == "checkpoint":
-        return _checkpoint_format(row, architecture, quantization.name, scheme)
+        return _checkpoint_format(row, architecture, quantization.name)
     try:
         tensors = weights_of(catalog, row, architecture, quantization).tensors
     except UnsupportedArchitecture:
         if quantization.name not in _PLAIN:
             raise
-        return _checkpoint_format(row, architecture, quantization.name, scheme)
+        return _checkpoint_format(row, architecture, quantization.name)
     entries = [
         _Entry(t.component, t.type, 1, math.prod(t.shape), math.prod(t.shape), t.bytes)
         for t in tensors
@@ -110,13 +92,10 @@ def format_facts(
     return _facts(quantization.name, "gguf", origin, entries, published=there)
 
 
-def _checkpoint_format(
-    row: ModelRow, architecture: Architecture, quant: str, stated: Scheme | None
-) -> FormatFacts:
-    scheme, own = scheme_for(row.config, quant, stated, experts=architecture.has_experts)
+def _checkpoint_format(row: ModelRow, architecture: Architecture, quant: str) -> FormatFacts:
+    scheme, own = scheme_of(row, architecture, quant)
     entries = _checkpoint_entries(architecture, scheme)
-    shelves = (shelf.quantizations for shelf in row.repositories if shelf.kind == "checkpoint")
-    there = own or any(scheme.name in shelf for shelf in shelves)
+    there = own or scheme.name in published_checkpoints(row)
     return _facts(scheme.name, "checkpoint", "rule", entries, published=there)
 
 

@@ -88,7 +88,7 @@ def nominal_method(row: ModelRow, architecture: Architecture, true_kv_bytes: int
 
 def default_build(catalog: Catalog) -> str:
     """The engine build whose rules are applied."""
-    return next(build.name for build in catalog.engine_builds.values() if build.default)
+    return catalog.default_build("llama.cpp").name
 
 
 def subject_at(catalog: Catalog, model: str, quant: str, tokens: int) -> Subject:

@@ -124,7 +124,7 @@ class Fits:
             budget=None,
             floor=None,
             machines=max(place.machines for place in everywhere),
-            devices=recommended.build.max_devices,
+            devices=recommended.max_devices,
             mixed_families=False,
         )
         self._problem = problem_of(catalog, recommended, rows, options, limits)

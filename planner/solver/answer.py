@@ -7,17 +7,22 @@ from typing import Any
 
 from planner import __version__, accounting, market
 from planner.catalog.load import Catalog
-from planner.errors import RequestError
-from planner.model.tensors import active_parameters
-from planner.plan import Body, Choices, Engine, Infeasible, ModelSummary, Outcome, Plan
+from planner.errors import EngineError, RequestError, UnsupportedArchitecture
+from planner.model.row_scheme import published_checkpoints
+from planner.plan import Body, Choices, Infeasible, Outcome, Plan
 from planner.request import PlanRequest
+from planner.served import checkpoints, engine_of, engines_of, quantization_of
 from planner.solver import notes, surroundings
 from planner.solver.alternatives import alternatives
 from planner.solver.explain import explain
+from planner.solver.formulate_grids import GridFormulation
+from planner.solver.grid_remedies import GridRig, grid_remedies
+from planner.solver.grid_search import GridCandidate
 from planner.solver.remedies import Rig, remedies
 from planner.solver.search import Candidate, Clock, Progress
-from planner.solver.session import Choice, Session, space_of
-from planner.subject import Subject, shape_of_request
+from planner.solver.session import Choice, Session
+from planner.subject import shape_of_request
+from planner.units import usd
 from planner.verify import split_of
 
 
@@ -29,6 +34,19 @@ def solve(request: PlanRequest, catalog: Catalog, progress: Progress | None = No
         CatalogError, FactsError, EngineError: what it names cannot be planned.
     """
     market.check(request, catalog)
+    engines = engines_of(request, catalog)
+    if len(engines) > 1:
+        return _of_engines(request, catalog, engines, progress)
+    session, quants, cheapest = _cheapest(request, catalog, progress)
+    if cheapest is not None:
+        return _yes(session, cheapest)
+    return _no(session, quants)
+
+
+def _cheapest(
+    request: PlanRequest, catalog: Catalog, progress: Progress | None
+) -> tuple[Session, tuple[str, ...], Choice | None]:
+    """The cheapest plan of the best quantization that has one, and what it was looked for in."""
     session = Session(
         request=request,
         catalog=catalog,
@@ -39,11 +57,50 @@ def solve(request: PlanRequest, catalog: Catalog, progress: Progress | None = No
     quants = _candidates(session)
     choices = (session.cheapest(session.formulation(quant)) for quant in quants)
     cheapest = next((choice for choice in choices if choice is not None), None)
-    if cheapest is not None:
-        return _yes(session, cheapest)
-    if session.clock.left <= 0:
+    if cheapest is None and session.clock.left <= 0:
         raise OutOfTime(request)
-    return _no(session, quants)
+    return session, quants, cheapest
+
+
+def _of_engines(
+    request: PlanRequest,
+    catalog: Catalog,
+    engines: Sequence[str],
+    progress: Progress | None,
+) -> Outcome:
+    """The cheapest plan of several engines, of equally cheap ones the fastest; all are named."""
+    found: dict[str, tuple[Session, Choice]] = {}
+    refused: dict[str, str] = {}
+    failed: list[tuple[Session, tuple[str, ...]]] = []
+    for engine in engines:
+        own = request.model_copy(update={"engine": engine})
+        try:
+            session, quants, cheapest = _cheapest(own, catalog, progress)
+        except (EngineError, UnsupportedArchitecture) as error:
+            refused[engine] = str(error)
+            continue
+        if cheapest is None:
+            refused[engine] = "no plan within the limits"
+            failed.append((session, quants))
+        else:
+            found[engine] = session, cheapest
+    if not found:
+        if not failed:
+            reasons = "; ".join(f"{engine}: {reason}" for engine, reason in refused.items())
+            raise EngineError(f"no engine takes it: {reasons}", hint="ask for another --quant")
+        return _no(*failed[0])
+    scores = {name: (c.candidate.cost, c.candidate.best) for name, (_, c) in found.items()}
+    best = min(scores, key=scores.__getitem__)
+    plan = _yes(*found[best])
+    compared = tuple(
+        f"engine {name}: {usd(float(choice.usd))}, {10**9 / choice.candidate.best:.3g} tokens/s in "
+        f"all, {choice.formulation.subject.quantization.name} on {choice.text}"
+        for name, (_, choice) in found.items()
+    )
+    compared += tuple(f"engine {name}: {reason}" for name, reason in refused.items())
+    return plan.model_copy(
+        update={"request": request, "assumptions": (*compared, *plan.assumptions)}
+    )
 
 
 class OutOfTime(RequestError):
@@ -58,36 +115,6 @@ class OutOfTime(RequestError):
         )
 
 
-def summary(subject: Subject) -> ModelSummary:
-    """The model as planned."""
-    return ModelSummary(
-        name=subject.row.name,
-        quant=subject.quantization.name,
-        parameters=subject.row.parameters,
-        active_parameters=active_parameters(subject.architecture),
-        layers=subject.architecture.depth,
-        file_bytes=subject.weights.total_bytes,
-        context=subject.context,
-        concurrency=subject.concurrency,
-    )
-
-
-def engine(subject: Subject) -> Engine:
-    """The settings the plan was made for."""
-    settings = subject.settings
-    return Engine(
-        name=subject.build.engine,
-        build=subject.build.name,
-        context=settings.context,
-        slots=settings.slots,
-        ubatch=settings.ubatch,
-        batch=settings.batch,
-        flash_attention=settings.flash_attention,
-        kv_type=settings.key_type,
-        swa_full=settings.swa_full,
-    )
-
-
 def _candidates(session: Session) -> tuple[str, ...]:
     """The quantizations that would do, best first.
 
@@ -95,11 +122,16 @@ def _candidates(session: Session) -> tuple[str, ...]:
     """
     request, catalog = session.request, session.catalog
     if request.quant != "auto":
-        return (catalog.quantization(request.quant).name,)
+        row = catalog.model(request.model)
+        return (quantization_of(catalog, row, request.quant).name,)
     row = catalog.model(request.model)
-    if request.budget is None and request.budget_per_hour is None:
+    limited = request.budget is not None or request.budget_per_hour is not None
+    if engine_of(request, catalog, "auto") != "llama.cpp":
+        own = published_checkpoints(row)[:1]
+        return checkpoints(catalog, row) if limited else own
+    if not limited:
         return (row.recommended,)
-    published = surroundings.published(catalog, row)
+    published = surroundings.gguf_mixes(catalog, row)
     return tuple(sorted(published, key=lambda name: -catalog.quantizations[name].rank))
 
 
@@ -111,12 +143,15 @@ def _no(session: Session, quants: tuple[str, ...]) -> Infeasible:
     if session.clock.left <= 0:
         relaxations = ()
         assumptions += ("the time limit ran out before it was clear what would help",)
+    engine, build = accounting.build_of(formulation.subject)
     return Infeasible(
         request=session.request,
-        model=summary(formulation.subject),
+        model=accounting.summary(formulation.subject),
+        engine=engine,
+        build=build,
         conflicts=conflicts,
         relaxations=relaxations,
-        space=space_of(formulation),
+        space=formulation.space,
         assumptions=assumptions,
         planner_version=__version__,
         catalog_digest=session.catalog.digest,
@@ -150,8 +185,8 @@ def _yes(session: Session, cheapest: Choice) -> Plan:
     return Plan(
         **fields,
         request=session.request,
-        model=summary(subject),
-        engine=engine(subject),
+        model=accounting.summary(subject),
+        engine=formulation.engine(cheapest.candidate),
         choices=Choices(
             cheapest=body,
             best_value=_with_proof(session, best_value, bodies),
@@ -173,7 +208,22 @@ def _body(session: Session, choice: Choice) -> Body:
     body = session.body(choice)
     if body.verdict != "tight":
         return body
-    tried = remedies(_rig(session, choice, body), accounting.least_headroom(body.devices))
+    form, candidate = choice.formulation, choice.candidate
+    if isinstance(form, GridFormulation):
+        assert isinstance(candidate, GridCandidate)
+        layout = candidate.layout
+        tried = grid_remedies(
+            GridRig(
+                catalog=session.catalog,
+                model=session.request.model,
+                quant=form.subject.quantization.name,
+                asked=form.subject.asked,
+                site=layout.site,
+                grid=layout.grid,
+            )
+        )
+    else:
+        tried = remedies(_rig(session, choice, body), accounting.least_headroom(body.devices))
     return body.model_copy(update={"remedies": tried})
 
 

@@ -84,7 +84,7 @@ def balanced(
         budget=None,
         floor=None,
         machines=_MANY,
-        devices=subject.build.max_devices,
+        devices=subject.max_devices,
         mixed_families=True,
     )
     problem = problem_of(catalog, subject, rows, options, limits)

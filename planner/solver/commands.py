@@ -9,6 +9,7 @@ from planner.request import PlanRequest
 
 _VALUES = {
     "quant": "--quant",
+    "engine": "--engine",
     "engine_build": "--engine-build",
     "context": "--context",
     "concurrency": "--concurrency",

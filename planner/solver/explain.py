@@ -12,10 +12,11 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from planner import market
+from planner.catalog.schema import Quantization
 from planner.plan import Conflict, Relaxation
 from planner.request import Stock
+from planner.served import Served, checkpoints, quantization_of
 from planner.solver.commands import command_of, plain
-from planner.solver.search import minimise
 from planner.solver.session import Choice, Session
 from planner.solver.surroundings import CONTEXT_STEP, UNLIMITED, largest
 from planner.units import gigabytes, usd
@@ -90,21 +91,24 @@ def _quant(session: Session, quants: Quants) -> Found:
     """The best quantization below the asked one that has a plan; `auto` has tried them all."""
     if len(quants) > 1:
         return
-    catalog = session.catalog
     old = quants[0]
-    below = sorted(
-        (
-            entry
-            for entry in catalog.quantizations.values()
-            if entry.kind == "gguf" and entry.rank < catalog.quantizations[old].rank
-        ),
-        key=lambda entry: -entry.rank,
-    )
-    for entry in below:
+    for entry in _below(session, old):
         if _works(session, (entry.name,)):
             yield _change(session, "quant", old, entry.name, (entry.name,), quant=entry.name)
             return
     yield _useless("quant", old)
+
+
+def _below(session: Session, quant: str) -> list[Quantization]:
+    """Quantizations of lesser quality that the same engine loads, best first."""
+    catalog, subject = session.catalog, session.formulation(quant).subject
+    if isinstance(subject, Served):
+        names = checkpoints(catalog, subject.row)
+        entries = [quantization_of(catalog, subject.row, name) for name in names]
+    else:
+        entries = [entry for entry in catalog.quantizations.values() if entry.kind == "gguf"]
+    rank = subject.quantization.rank
+    return sorted((e for e in entries if e.rank < rank), key=lambda entry: -entry.rank)
 
 
 def _context(session: Session, quants: Quants) -> Found:
@@ -141,8 +145,8 @@ def _speed(session: Session, quants: Quants) -> Found:
     old = session.request.min_speed
     if old <= 0:
         return
-    problems = [session.formulation(quant, min_speed=0.0).problem for quant in quants]
-    fastest = (minimise(problem, "floor", session.clock).candidate for problem in problems)
+    problems = [session.formulation(quant, min_speed=0.0) for quant in quants]
+    fastest = (problem.minimise("floor", session.clock).candidate for problem in problems)
     times = [candidate.floor for candidate in fastest if candidate is not None]
     if not times:
         yield _useless("min-speed", plain(old))
@@ -224,9 +228,9 @@ def _conflicts(
     subject = formulation.subject
     yield Conflict(
         limit="memory",
-        value=f"{gigabytes(subject.weights.total_bytes)} GB",
+        value=f"{gigabytes(subject.file_bytes)} GB",
         detail=f"{subject.row.name} {quants[-1]} with {subject.concurrency} x "
-        f"{subject.context:,} tokens needs {gigabytes(sum(formulation.problem.sizes))} GB on "
+        f"{subject.context:,} tokens needs {gigabytes(formulation.needed_bytes)} GB on "
         "devices, before runtime and reserve",
     )
     helping = [entry for entry in relaxations if entry.to is not None]
@@ -235,7 +239,7 @@ def _conflicts(
         to = usd(float(entry.to)) if entry.change.startswith("budget") else entry.to
         detail = _DETAILS.get(entry.change, "it takes {to}").format(to=to)
         yield Conflict(limit=entry.change, value=entry.from_, detail=detail)
-    if not formulation.problem.options:
+    if not formulation.options:
         yield Conflict(limit="nodes", value="none", detail=_why_no_node(session))
     elif not helping:
         yield Conflict(

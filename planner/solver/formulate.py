@@ -1,4 +1,4 @@
-"""From a request and the catalogs to a `Problem`: units scaled, rounded against the plan."""
+"""llama.cpp: from a request and the catalogs to a `Problem`, scaled, rounded against the plan."""
 
 from __future__ import annotations
 
@@ -12,41 +12,89 @@ from itertools import accumulate
 from planner import accounting, market
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Gpu, Network, Node
-from planner.engines.llama_cpp import overheads
+from planner.engines.llama_cpp import overheads, rules
 from planner.market import Market
 from planner.performance import roofline
+from planner.plan import Body, LlamaCpp, Solver
 from planner.request import PlanRequest
+from planner.solver import partition, search
+from planner.solver.formulation import Formulation
 from planner.solver.partition import Placement
 from planner.solver.problem import (
     MODES,
     MONEY_UNIT,
+    Goal,
     Joint,
     Kind,
     Limits,
     Mode,
     NeedFunction,
     Option,
+    Picks,
     Problem,
 )
+from planner.solver.search import Candidate, Clock, Found
 from planner.subject import Subject, subject_of_request
 from planner.values import Range
+from planner.verify import check_body
 
 UNLIMITED_STOCK = 10_000
 _NANOSECONDS = 10**9
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Formulation:
-    """A problem with what it was made from, so that its answer can be written in full."""
+class SlotFormulation(Formulation):
+    """A layer split of llama.cpp with what it was made from."""
 
-    request: PlanRequest
-    catalog: Catalog
     subject: Subject
     problem: Problem
 
-    def network(self, joint: Joint | None) -> Network | None:
-        """The network row of a joint."""
-        return None if joint is None else self.catalog.networks[joint.name]
+    def minimise(
+        self,
+        goal: Goal,
+        clock: Clock,
+        start: Candidate | None = None,
+        *,
+        limits: Limits | None = None,
+    ) -> Found:
+        """By scenarios, masters and cuts."""
+        problem = self.problem if limits is None else self.problem.limited(limits)
+        return search.minimise(problem, goal, clock, start)
+
+    def assess(self, picks: Picks, joint: Joint | None) -> Candidate | None:
+        """By the exact partition."""
+        return search.assess(self.problem, picks, joint)
+
+    def holds(self, candidate: Candidate, picks: Picks) -> bool:
+        """Whether any split of the nodes holds it."""
+        return partition.latency(self.problem, picks, candidate.joint) is not None
+
+    def body(self, candidate: Candidate, proof: Solver) -> Body:
+        """The body of the best split."""
+        placement = partition.place(self.problem, candidate.picks, candidate.joint)
+        assert placement is not None, "a candidate has a split"
+        return accounting.body(
+            self.subject,
+            self.catalog,
+            assigned(self.problem, placement),
+            self.network(candidate.joint),
+            proof,
+            input_tokens=self.request.input_tokens,
+            budget=market.budget(self.request),
+            rented=market.rented(self.request),
+        )
+
+    def engine(self, candidate: Candidate | None) -> LlamaCpp:
+        """llama.cpp and the subject's settings, whatever the candidate."""
+        return accounting.engine_of(self.subject)
+
+    def user_speed(self, candidate: Candidate, users: int) -> float:
+        """The users share one stream."""
+        return _NANOSECONDS / candidate.best / users
+
+    def check(self, body: Body) -> tuple[str, ...]:
+        """Judged as a layer split."""
+        return check_body(self.request, self.subject, self.catalog, body)
 
 
 def assigned(problem: Problem, placement: Placement) -> tuple[accounting.Assigned, ...]:
@@ -68,9 +116,9 @@ def assigned(problem: Problem, placement: Placement) -> tuple[accounting.Assigne
     return tuple(found)
 
 
-def formulate(
+def formulate_slots(
     request: PlanRequest, catalog: Catalog, quant: str, view: Market | None = None
-) -> Formulation:
+) -> SlotFormulation:
     """The problem of `request` in quantization `quant`, on the market seen as `view`."""
     view = view or Market()
     subject = subject_of_request(request, catalog, quant)
@@ -90,7 +138,7 @@ def formulate(
         if gpu.name not in kinds:
             kinds[gpu.name] = len(rows)
             rows.append(kind_of(subject, gpu))
-        price = _money(getattr(quote, view.level), ROUND_CEILING)
+        price = money(getattr(quote, view.level), ROUND_CEILING)
         options.append(
             option_of(
                 catalog,
@@ -101,8 +149,21 @@ def formulate(
                 stock=stock.get(node.name, UNLIMITED_STOCK),
             )
         )
-    problem = problem_of(catalog, subject, rows, options, _limits(request, subject))
-    return Formulation(request=request, catalog=catalog, subject=subject, problem=problem)
+    limits = limits_of(request, subject.concurrency, devices=subject.max_devices)
+    problem = problem_of(catalog, subject, rows, options, limits)
+    return SlotFormulation(
+        request=request,
+        catalog=catalog,
+        subject=subject,
+        options=problem.options,
+        limits=limits,
+        needed_bytes=sum(problem.sizes),
+        space=f"{market.space(request, len(options))}; one replica; layer split in which every "
+        f"device (at most {limits.devices}) holds at least one slot and the devices of a node are "
+        "neighbours; all weights on devices",
+        most_users=rules.MAX_SLOTS,
+        problem=problem,
+    )
 
 
 def problem_of(
@@ -196,17 +257,21 @@ def option_of(
         price=price,
         family=gpu.family,
         networks=node.networks,
-        adapters=tuple(_adapters(catalog.networks[name], node) for name in node.networks),
+        adapters=adapters_of(catalog, node),
         inner_best=nanoseconds(hop.best),
         inner_floor=nanoseconds(getattr(hop, floor)),
         stock=stock,
     )
 
 
-def _adapters(network: Network, node: Node) -> int:
-    built_in = network.name in node.built_in_networks
-    each = network.cable if built_in else network.cable + network.adapter
-    return _money(each, ROUND_CEILING) * node.machines
+def adapters_of(catalog: Catalog, node: Node) -> tuple[int, ...]:
+    """Money units per node to join each of its networks: adapters and cables."""
+    found = []
+    for network in (catalog.networks[name] for name in node.networks):
+        built_in = network.name in node.built_in_networks
+        each = network.cable if built_in else network.cable + network.adapter
+        found.append(money(each, ROUND_CEILING) * node.machines)
+    return tuple(found)
 
 
 def joint_of(network: Network) -> Joint:
@@ -216,19 +281,20 @@ def joint_of(network: Network) -> Joint:
         name=network.name,
         best=nanoseconds(hop.best),
         floor=nanoseconds(hop.best),
-        switch=_money(network.switch, ROUND_CEILING),
+        switch=money(network.switch, ROUND_CEILING),
         direct=network.direct,
         ports=network.ports,
     )
 
 
-def _limits(request: PlanRequest, subject: Subject) -> Limits:
+def limits_of(request: PlanRequest, users: int, *, devices: int) -> Limits:
+    """What a request limits, for `users` at a time and at most `devices` devices."""
     budget = market.budget(request)
     return Limits(
-        budget=None if budget is None else _money(budget, ROUND_FLOOR),
-        floor=floor_limit(request.min_speed, subject.concurrency),
+        budget=None if budget is None else money(budget, ROUND_FLOOR),
+        floor=floor_limit(request.min_speed, users),
         machines=request.max_nodes,
-        devices=subject.build.max_devices,
+        devices=devices,
         mixed_families=request.mixed_families,
     )
 
@@ -240,5 +306,6 @@ def floor_limit(min_speed: float, concurrency: int) -> int | None:
     return math.floor(_NANOSECONDS / (min_speed * concurrency))
 
 
-def _money(amount: Decimal, rounding: str) -> int:
+def money(amount: Decimal, rounding: str) -> int:
+    """Money units of an amount in USD."""
     return int((amount * MONEY_UNIT).to_integral_value(rounding=rounding))

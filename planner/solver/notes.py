@@ -5,14 +5,16 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Sequence
 
-from planner import accounting
+from planner import accounting, served
+from planner.accounting import capacity_assumptions
 from planner.engines.llama_cpp import overheads
 from planner.model.own_quantization import OWN
 from planner.plan import Body
+from planner.served import TITLES, Served
 from planner.solver.commands import command_of
-from planner.solver.formulate import Formulation
+from planner.solver.formulation import Formulation
 from planner.solver.session import Session
-from planner.subject import unpublished
+from planner.subject import Subject, unpublished
 from planner.units import GIB
 
 STALE = datetime.timedelta(days=90)
@@ -29,15 +31,11 @@ def assumptions(session: Session, formulation: Formulation, gpus: Sequence[str])
         lines.append(f"quantization {subject.quantization.name}: chosen, as none was asked for")
     if request.context is None:
         lines.append(f"context {subject.context:,} tokens per request: the model's full window")
+    settings = _grid_settings if isinstance(subject, Served) else _slot_settings
     lines += [
-        f"{subject.concurrency} request{'s' if subject.concurrency > 1 else ''} at a time, each "
-        f"with a private context: -c {subject.settings.context}",
-        f"KV cache in {subject.settings.key_type}; flash attention on; ubatch "
-        f"{subject.settings.ubatch}",
+        *settings(subject),
         f"workload {request.input_tokens:,} tokens in, {request.output_tokens:,} out; speed is "
         f"judged with {subject.depth:,} tokens in the cache",
-        f"{overheads.RESERVE // GIB} GiB of every device is kept free as reserve",
-        f"{subject.build.engine} build {subject.build.name}, all weights on devices",
     ]
     if session.catalog.overridden:
         lines.append(f"rows of an overlay used: {', '.join(session.catalog.overridden)}")
@@ -46,10 +44,38 @@ def assumptions(session: Session, formulation: Formulation, gpus: Sequence[str])
             f"every user gets at least {request.min_speed:g} tokens/s (--min-speed 0 lifts it)"
         )
     if subject.architecture.layers[-1].mtp:
-        lines.append("multi-token-prediction blocks are stored but not run")
+        where = "not loaded" if isinstance(subject, Served) else "stored but not run"
+        lines.append(f"multi-token-prediction blocks are {where}")
     lines += subject.assumptions
-    lines += accounting.memory_assumptions(session.catalog, subject, gpus)
+    if isinstance(subject, Subject):
+        lines += accounting.memory_assumptions(session.catalog, subject, gpus)
+    else:
+        lines += capacity_assumptions(session.catalog, gpus)
     return tuple(dict.fromkeys(lines))
+
+
+def _slot_settings(subject: Subject | Served) -> list[str]:
+    assert isinstance(subject, Subject)
+    requests = "request" if subject.concurrency == 1 else "requests"
+    return [
+        f"{subject.concurrency} {requests} at a time, each with a private context: "
+        f"-c {subject.settings.context}",
+        f"KV cache in {subject.settings.key_type}; flash attention on; ubatch "
+        f"{subject.settings.ubatch}",
+        f"{overheads.RESERVE // GIB} GiB of every device is kept free as reserve",
+        f"{subject.build.engine} build {subject.build.name}, all weights on devices",
+    ]
+
+
+def _grid_settings(subject: Subject | Served) -> list[str]:
+    assert isinstance(subject, Served)
+    requests = "request holds" if subject.concurrency == 1 else "requests hold"
+    kind = subject.options.kv_type
+    return [
+        f"{subject.concurrency} {requests} the whole context in the KV cache at the same time",
+        f"KV cache in {'16 bits' if kind == 'auto' else kind}; no prefix is shared",
+        f"{subject.title}: limits and share of memory as by its defaults, said in the launch files",
+    ]
 
 
 def warnings(session: Session, formulation: Formulation, body: Body) -> tuple[str, ...]:
@@ -61,7 +87,10 @@ def _warnings(session: Session, formulation: Formulation, body: Body) -> Iterato
     request, catalog, subject = session.request, session.catalog, formulation.subject
     if subject.row.usual:
         yield f"usually served another way: {subject.row.usual}"
-    yield from unpublished(subject.row, subject.quantization.name)
+    if isinstance(subject, Served):
+        yield from served.unpublished(subject)
+    else:
+        yield from unpublished(subject.row, subject.quantization.name)
     workload = request.input_tokens + request.output_tokens
     if workload > subject.context:
         yield (
@@ -70,7 +99,7 @@ def _warnings(session: Session, formulation: Formulation, body: Body) -> Iterato
         )
     if body.verdict == "tight":
         yield "tight: the fullest device has under 2 % of its memory free; see the remedies"
-    if subject.concurrency > 1:
+    if subject.concurrency > 1 and isinstance(subject, Subject):
         yield (
             f"the {subject.concurrency} users share the speed of a single stream; batching would "
             "raise the total and is not counted"
@@ -95,9 +124,11 @@ def _warnings(session: Session, formulation: Formulation, body: Body) -> Iterato
                 yield f"{entry.node_type}: the price is {age.days} days old ({entry.price_date})"
     idle = sum(device.slots == 0 for device in body.devices)
     if idle:
-        most = subject.build.max_devices
         what = "1 device idles" if idle == 1 else f"{idle} devices idle"
-        yield f"{what}: one llama.cpp process uses at most {most}"
+        if isinstance(subject, Served):
+            yield f"{what}: {TITLES[subject.engine]} uses as many devices of every machine"
+        else:
+            yield f"{what}: one llama.cpp process uses at most {subject.max_devices}"
     if any(host.unified for host in body.hosts):
         yield (
             "memory is shared with the host: while loading, the file cache competes with the "
@@ -110,7 +141,8 @@ def _warnings(session: Session, formulation: Formulation, body: Body) -> Iterato
                 "for its first token: not usable interactively"
             )
     if any(device.node != body.devices[0].node for device in body.devices):
-        yield "llama.cpp RPC has no authentication: keep it on a private network"
+        what = "llama.cpp RPC has" if isinstance(subject, Subject) else "ranks talk with"
+        yield f"{what} no authentication: keep it on a private network"
 
 
 def _newest(session: Session) -> datetime.date:
@@ -119,11 +151,12 @@ def _newest(session: Session) -> datetime.date:
 
 def next_commands(session: Session, formulation: Formulation) -> tuple[str, ...]:
     """Commands that take the plan further, in order."""
-    request = session.request
-    pinned = request.model_copy(update={"quant": formulation.subject.quantization.name})
+    request, subject = session.request, formulation.subject
+    engine = subject.engine if isinstance(subject, Served) else "llama.cpp"
+    pinned = request.model_copy(update={"quant": subject.quantization.name})
     return (
         command_of(pinned, "-o", "plan.json"),
         "plan verify plan.json",
-        "plan export llama.cpp plan.json -o launch",
+        f"plan export {engine} plan.json -o launch",
         f"plan requirements {request.model}",
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.solver import partition
-from planner.solver.problem import Goal, Joint, Pick, Picks, Problem
+from planner.solver.problem import Goal, Joint, Option, Pick, Picks, Problem
 
 if TYPE_CHECKING:
     from planner.solver.constraints import Scenario
@@ -118,7 +118,7 @@ def assess(
     problem: Problem, picks: Picks, joint: Joint | None, goal: Goal = "latency"
 ) -> Candidate | None:
     """The exact cost and speed of a multiset, or None where it breaks a limit."""
-    cost = cost_of(problem, picks, joint)
+    cost = cost_of(problem.options, picks, joint)
     if problem.limits.budget is not None and cost > problem.limits.budget:
         return None
     times = partition.latency(problem, picks, joint, by_floor=goal == "floor")
@@ -127,9 +127,8 @@ def assess(
     return Candidate(picks=picks, joint=joint, cost=cost, best=times[0], floor=times[1])
 
 
-def cost_of(problem: Problem, picks: Picks, joint: Joint | None) -> int:
+def cost_of(options: Sequence[Option], picks: Picks, joint: Joint | None) -> int:
     """Money units of the nodes, and of joining them."""
-    options = problem.options
     cost = sum(options[pick.option].price * pick.nodes for pick in picks)
     if joint is None:
         return cost

@@ -6,16 +6,17 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from planner import accounting, market
+from planner import market
 from planner.catalog.load import Catalog
 from planner.market import Market
 from planner.plan import Body, Solver
 from planner.request import PlanRequest
-from planner.solver.formulate import Formulation, assigned, formulate
-from planner.solver.partition import place
+from planner.served import engine_of
+from planner.solver.formulate import formulate_slots
+from planner.solver.formulate_grids import formulate_grids
+from planner.solver.formulation import Formulation
 from planner.solver.problem import MONEY_UNIT, SEED, Goal
-from planner.solver.search import Candidate, Clock, Found, Progress, minimise
-from planner.verify import check_body
+from planner.solver.search import Candidate, Clock, Found, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ class Choice:
     @property
     def nodes(self) -> dict[str, int]:
         """Node types and how many of each."""
-        options = self.formulation.problem.options
+        options = self.formulation.options
         return {options[pick.option].name: pick.nodes for pick in self.candidate.picks}
 
     @property
@@ -62,7 +63,7 @@ class Session:
     def formulation(self, quant: str, /, view: Market | None = None, **changes: Any) -> Formulation:
         """The request's problem, with some of its fields changed."""
         request = self.request.model_copy(update=changes) if changes else self.request
-        return formulate(request, self.catalog, quant, view)
+        return formulate(request, self.catalog, quant, view or Market())
 
     def optimum(
         self,
@@ -78,14 +79,13 @@ class Session:
         `budget` (money units) and `best` (nanoseconds) tighten the problem's own limits; `start`
         is a plan that is known to work.
         """
-        problem = formulation.problem
-        limits = problem.limits
+        limits = formulation.limits
         if budget is not None:
             own = budget if limits.budget is None else limits.budget
             limits = replace(limits, budget=min(budget, own))
         if best is not None:
             limits = replace(limits, best=best)
-        found = minimise(problem.limited(limits), goal, self.clock, start)
+        found = formulation.minimise(goal, self.clock, start, limits=limits)
         if found.candidate is None:
             return None
         return Choice(formulation=formulation, goal=goal, found=found, candidate=found.candidate)
@@ -121,21 +121,8 @@ class Session:
             AssertionError: the independent checker disagrees, which is a defect of the planner.
         """
         form = choice.formulation
-        candidate = choice.candidate
-        placement = place(form.problem, candidate.picks, candidate.joint)
-        assert placement is not None, "a candidate has a split"
-        request = form.request
-        result = accounting.body(
-            form.subject,
-            self.catalog,
-            assigned(form.problem, placement),
-            form.network(candidate.joint),
-            self.proof(choice),
-            input_tokens=request.input_tokens,
-            budget=market.budget(request),
-            rented=market.rented(request),
-        )
-        wrong = check_body(request, form.subject, self.catalog, result)
+        result = form.body(choice.candidate, self.proof(choice))
+        wrong = form.check(result)
         assert not wrong, f"the checker rejects the solver's plan: {wrong}"
         return result
 
@@ -164,20 +151,14 @@ class Session:
             bound=None if bound is None else bound / scale,
             gap=gap,
             unit=unit,
-            space=space_of(choice.formulation),
+            space=choice.formulation.space,
             deterministic_time=round(self.clock.spent, 6),
             seed=SEED,
         )
 
 
-def space_of(formulation: Formulation) -> str:
-    """The set of plans a proof holds for, in words."""
-    request, problem = formulation.request, formulation.problem
-    families = "any device families" if request.mixed_families else "one device family"
-    way = "rented" if market.rented(request) else "bought"
-    return (
-        f"whole nodes of {len(problem.options)} types that can be {way} at mid prices, {families}, "
-        f"at most {request.max_nodes} machines joined by one network; one replica; layer split in "
-        f"which every device (at most {problem.limits.devices}) holds at least one slot and the "
-        "devices of a node are neighbours; all weights on devices"
-    )
+def formulate(request: PlanRequest, catalog: Catalog, quant: str, view: Market) -> Formulation:
+    """The problem of `request` in quantization `quant`, on the market seen as `view`."""
+    if engine_of(request, catalog, quant) == "llama.cpp":
+        return formulate_slots(request, catalog, quant, view)
+    return formulate_grids(request, catalog, quant, view)

@@ -6,7 +6,7 @@ fetch, what it rents for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -22,11 +22,11 @@ from planner.plan import (
     NextQuantization,
     Sensitivity,
 )
-from planner.solver import partition
-from planner.solver.formulate import Formulation
-from planner.solver.problem import Pick, Picks
-from planner.solver.search import Candidate, assess
+from planner.served import Served, checkpoints, quantization_of
+from planner.solver.formulation import Formulation
+from planner.solver.search import Candidate
 from planner.solver.session import Choice, Session
+from planner.subject import Subject
 from planner.units import GB
 
 CONTEXT_STEP = 256
@@ -34,8 +34,6 @@ UNLIMITED = Decimal(10**9)
 """A budget nobody reaches, USD."""
 LARGEST_FILE = 50 * GB
 """Bytes of one file on the Hugging Face hub; larger models are split into shards."""
-MOST_USERS = 256
-"""Sequences one llama.cpp server keeps at most (LLAMA_MAX_SEQ)."""
 _WAIVABLE: tuple[Reason, ...] = (
     "used",
     "withdrawn",
@@ -45,7 +43,18 @@ _WAIVABLE: tuple[Reason, ...] = (
 )
 
 
-def published(catalog: Catalog, row: ModelRow) -> list[str]:
+def published(catalog: Catalog, subject: Subject | Served) -> Sequence[str]:
+    """Quantizations to choose from for a model, of the kind its engine loads."""
+    if isinstance(subject, Served):
+        return checkpoints(catalog, subject.row)
+    return [
+        name
+        for name in gguf_mixes(catalog, subject.row)
+        if catalog.quantizations[name].kind == "gguf"
+    ]
+
+
+def gguf_mixes(catalog: Catalog, row: ModelRow) -> list[str]:
     """GGUF quantizations to choose from for a model.
 
     Those of its repositories; where no full list of them is known, also the mixes that public
@@ -87,13 +96,13 @@ def headroom(session: Session, choice: Choice) -> Headroom:
     )
     users = largest(
         subject.concurrency,
-        MOST_USERS,
+        choice.formulation.most_users,
         lambda n: _holds(session, choice, quant, concurrency=n),
     )
     return Headroom(
         context=max(min(steps * CONTEXT_STEP, window), subject.context),
         concurrency=users,
-        tokens_per_second_per_user=10**9 / choice.candidate.best / users,
+        tokens_per_second_per_user=choice.formulation.user_speed(choice.candidate, users),
     )
 
 
@@ -109,14 +118,7 @@ def _holds(session: Session, choice: Choice, quant: str, **changes: Any) -> bool
             **changes,
         },
     )
-    picks = picks_of(formulation, choice.nodes)
-    return partition.latency(formulation.problem, picks, choice.candidate.joint) is not None
-
-
-def picks_of(formulation: Formulation, nodes: dict[str, int]) -> Picks:
-    """A node multiset in the numbering of a formulation."""
-    index = {option.name: number for number, option in enumerate(formulation.problem.options)}
-    return tuple(sorted(Pick(index[name], count) for name, count in nodes.items()))
+    return formulation.holds(choice.candidate, formulation.picks_of(choice.nodes))
 
 
 def next_quantization(session: Session, formulation: Formulation) -> NextQuantization | None:
@@ -124,12 +126,10 @@ def next_quantization(session: Session, formulation: Formulation) -> NextQuantiz
     catalog = session.catalog
     subject = formulation.subject
     rank = subject.quantization.rank
-    better = sorted(
-        (catalog.quantizations[name] for name in published(catalog, subject.row)),
-        key=lambda entry: entry.rank,
-    )
-    for entry in better:
-        if entry.rank <= rank or entry.kind != "gguf":
+    names = published(catalog, subject)
+    entries = (quantization_of(catalog, subject.row, name) for name in names)
+    for entry in sorted(entries, key=lambda entry: entry.rank):
+        if entry.rank <= rank:
             continue
         limit = "budget_per_hour" if market.rented(session.request) else "budget"
         changes: dict[str, Any] = {limit: UNLIMITED}
@@ -139,7 +139,7 @@ def next_quantization(session: Session, formulation: Formulation) -> NextQuantiz
             break
         return NextQuantization(
             quant=entry.name,
-            file_bytes=unlimited.subject.weights.total_bytes,
+            file_bytes=unlimited.subject.file_bytes,
             cost_usd=None if choice is None else float(choice.usd),
         )
     return None
@@ -180,8 +180,7 @@ def sensitivity(
 
 def _again(formulation: Formulation, choice: Choice) -> Candidate | None:
     """The cluster of a choice in another formulation; None where it breaks a limit there."""
-    picks = picks_of(formulation, choice.nodes)
-    return assess(formulation.problem, picks, choice.candidate.joint)
+    return formulation.assess(formulation.picks_of(choice.nodes), choice.candidate.joint)
 
 
 def excluded(session: Session, cheapest: Choice) -> tuple[Excluded, ...]:
@@ -221,7 +220,7 @@ def _ways(session: Session, cheapest: Choice) -> Iterable[Excluded]:
                 {"mixed_families": True},
             )
         )
-    more = min(2 * request.max_nodes, cheapest.formulation.problem.limits.devices)
+    more = min(2 * request.max_nodes, cheapest.formulation.limits.devices)
     if more > request.max_nodes:
         text = f"at most {request.max_nodes} machines"
         ways.append((text, f"--max-nodes {more}", {"max_nodes": more}))
@@ -252,13 +251,16 @@ def download(session: Session, formulation: Formulation, body: Body) -> Download
     """The file to fetch, the disk it takes, and the time to spread it over the machines."""
     subject = formulation.subject
     quant = subject.quantization.name
-    size = subject.weights.total_bytes
+    size = subject.file_bytes
+    kind = "checkpoint" if isinstance(subject, Served) else "gguf"
     repository = next(
-        (r.id for r in subject.row.repositories if r.kind == "gguf" and quant in r.quantizations),
+        (r.id for r in subject.row.repositories if r.kind == kind and quant in r.quantizations),
         None,
     )
     head = body.devices[0].node
     remote = sum(d.budget.weights for d in body.devices if d.node != head)
+    if isinstance(subject, Served):  # every machine reads the files itself
+        remote = 0
     network = None if body.cost.network is None else session.catalog.networks[body.cost.network]
     seconds = None
     if remote and network is not None:
@@ -267,7 +269,7 @@ def download(session: Session, formulation: Formulation, body: Body) -> Download
         repository=repository,
         quant=quant,
         bytes=size,
-        shards=-(-size // LARGEST_FILE),
+        shards=None if isinstance(subject, Served) else -(-size // LARGEST_FILE),
         disk_bytes=size,
         load_seconds=seconds,
     )

@@ -30,7 +30,7 @@ checked = 2026-11-25
 REQUESTS = {
     "kimi-k3x": (2, "unknown model 'kimi-k3x'", "kimi-k2"),
     "kimi-k2 --quant Q4KM": (2, "unknown quant 'Q4KM'", "Q4_K_M"),
-    "kimi-k2 --quant FP8": (3, "llama.cpp cannot load FP8", "--quant Q4_K_M"),
+    "kimi-k2 --quant FP8 --engine llama.cpp": (3, "llama.cpp cannot load FP8", "--quant Q4_K_M"),
     f"{MODEL} --budget -1": (2, "--budget", "300000"),
     f"{MODEL} --budget 0": (2, "--budget", "300000"),
     f"{MODEL} --budget 300,000": (2, "--budget", "300000"),
@@ -65,7 +65,8 @@ REQUESTS = {
     f"{MODEL} --kv-type q9_0": (2, "q9_0", "q8_0"),
     f"{MODEL} --ubatch 0": (2, "--ubatch", "tokens"),
     f"{MODEL} --ubatch 100000000": (2, "--ubatch 100000000", "number"),
-    f"{MODEL} --engine vllm": (2, "unknown engine 'vllm'", "llama.cpp"),
+    f"{MODEL} --engine vllm": (3, "vLLM cannot load Q4_K_M", "--engine llama.cpp"),
+    f"{MODEL} --engine tgi": (2, "unknown engine 'tgi'", "llama.cpp"),
     f"{MODEL} --engine-build b1": (2, "b1", "engines"),
     f"{MODEL} --colour red": (2, "--colour", "--help"),
     "evaluate kimi-k2 --quant Q4_K_M": (2, "--node", "dgx-spark:2"),

@@ -20,12 +20,13 @@ from pathlib import Path
 
 import pytest
 
+from planner import accounting
 from planner.accounting import Assigned, body
 from planner.catalog.load import load_catalog
 from planner.export.llama_cpp import export_llama_cpp
 from planner.plan import Plan
 from planner.request import PlanRequest
-from planner.solver.answer import engine, solve, summary
+from planner.solver.answer import solve
 from planner.subject import subject_of_request
 from planner.units import MIB
 from tests.engine.server import ATTEMPTS, ENVIRONMENT, RPC_SERVER, SERVER, free_port, read_table
@@ -52,7 +53,12 @@ def plan_by_hand(request: PlanRequest, split: list[tuple[str, int, int, int]]) -
         subject, catalog, assigned, None, example.solver(0), input_tokens=request.input_tokens
     )
     fields = {name: getattr(parts, name) for name in type(parts).model_fields}
-    return example.plan(**fields, request=request, model=summary(subject), engine=engine(subject))
+    return example.plan(
+        **fields,
+        request=request,
+        model=accounting.summary(subject),
+        engine=accounting.engine_of(subject),
+    )
 
 
 def free_ports(count: int) -> list[int]:

@@ -6,10 +6,10 @@ from statistics import mean
 
 import pytest
 
-from planner.engines.sharding import rank_weights, ranks_of, split_evenly
+from planner.engines.rank_sizes import rank_sizes
+from planner.engines.sharding import ranks_of, split_evenly
 from planner.engines.vllm.layout import Parallel, shards_of
 from planner.engines.vllm.settings import Settings
-from planner.engines.weight_sizes import sizer
 from planner.units import GIB
 from tests.reality import vllm_tables
 from tests.reality.tables import table
@@ -32,8 +32,8 @@ def test_real_model_classes_hold_the_same_bytes(row: dict[str, str]) -> None:
     model, tensor, stages = network(row["model"]), int(row["tp"]), int(row["pp"])
     shards = shards_of(Parallel(tensor_parallel=tensor, pipeline_parallel=stages))
     ranks = ranks_of(model, shards, tensor, split_evenly(model.depth, stages))
-    size = sizer(model, scheme("BF16", row["model"]))
-    weights = rank_weights(model, shards, ranks[int(row["stage"])], size, speculative=False)
+    kept = scheme("BF16", row["model"])
+    weights, _ = rank_sizes(model, kept, shards, ranks[int(row["stage"])], speculative=False)
     close = 1e-3 if row["model"] in SINGLE_PRECISION_ROUTERS else 1e-6
     assert sum(weights.values()) == pytest.approx(int(row["bytes"]), rel=close)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from planner.engines.llama_cpp.rules import MAX_DEVICES
 from planner.errors import EngineError
-from planner.plan import Engine
+from planner.plan import LlamaCpp
 
 DEVICE_PREFIX = {"cuda": "CUDA", "rocm": "ROCm", "metal": "MTL", "sycl": "SYCL"}
 """Device family to what the backend calls its devices, a number following."""
@@ -30,7 +30,7 @@ def device_name(family: str, index: int) -> str:
     return f"{DEVICE_PREFIX[family]}{index}"
 
 
-def server_arguments(engine: Engine, slots: Sequence[int]) -> tuple[str, ...]:
+def server_arguments(engine: LlamaCpp, slots: Sequence[int]) -> tuple[str, ...]:
     """llama-server's arguments for a layer split, without model, devices and addresses.
 
     Automatic fitting is off: the plan has decided.
@@ -42,7 +42,7 @@ def server_arguments(engine: Engine, slots: Sequence[int]) -> tuple[str, ...]:
     return (*settings_arguments(engine), *split_arguments(slots), "-fit", "off")
 
 
-def settings_arguments(engine: Engine) -> tuple[str, ...]:
+def settings_arguments(engine: LlamaCpp) -> tuple[str, ...]:
     """The flags that set context, slots, batches, attention and cache.
 
     `-np N` divides `-c` into N private windows in both builds. K and V have one type: a latent

@@ -8,10 +8,10 @@ Source: `_profile_available_bytes` of sglang 0.5.23 (srt/mem_cache/kv_cache_conf
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from fractions import Fraction
 
-from planner.engines.allocator import rank_rests
 from planner.engines.beside import TEXT_ONLY, Beside
 from planner.engines.fit import Fit, Room, judged
 from planner.engines.forward import dense_bytes, expert_bytes
@@ -19,10 +19,10 @@ from planner.engines.graphs import GRAPHS_PER_LAYER
 from planner.engines.held import RankHeld
 from planner.engines.pages import LayerPage, layer_page
 from planner.engines.ranges import Range, exactly, least
+from planner.engines.rank_sizes import rank_sizes
 from planner.engines.sglang.layout import Parallel, shards_of, stages
 from planner.engines.sglang.settings import VERSIONS, Settings, static_fraction, step_sizes
-from planner.engines.sharding import Rank, Shards, rank_weights, ranks_of
-from planner.engines.weight_sizes import sizer
+from planner.engines.sharding import Rank, Shards, ranks_of
 from planner.model.architecture import Architecture
 from planner.quantization.scheme import Scheme
 from planner.units import MIB
@@ -117,8 +117,9 @@ def layout_memory(
     settings: Settings,
     memory: int,
     beside: Beside = TEXT_ONLY,
+    only: Container[int] | None = None,
 ) -> LayoutMemory:
-    """Memory of every class of ranks on devices with `memory` bytes.
+    """Memory of every class of ranks, or of the stages in `only`, on devices of `memory` bytes.
 
     Raises:
         EngineError: an impossible partition.
@@ -131,7 +132,9 @@ def layout_memory(
     asked = _Asked(architecture, scheme, parallel, settings, memory, beside, fraction, shards)
     ranks = ranks_of(architecture, shards, parallel.tensor_parallel, partition)
     return LayoutMemory(
-        ranks=tuple(_rank_memory(asked, rank) for rank in ranks),
+        ranks=tuple(
+            _rank_memory(asked, rank) for rank in ranks if only is None or rank.stage in only
+        ),
         static_fraction=fraction,
         context_length=settings.context_length,
         replicas=parallel.attention_data_parallel,
@@ -155,19 +158,20 @@ class _Asked:
 
 def _rank_memory(asked: _Asked, rank: Rank) -> RankMemory:
     architecture, shards, settings = asked.architecture, asked.shards, asked.settings
-    rules, size = VERSIONS[-1], sizer(architecture, asked.scheme)
-    weights = rank_weights(architecture, shards, rank, size, speculative=settings.speculative)
+    weights, rests = rank_sizes(
+        architecture, asked.scheme, shards, rank, speculative=settings.speculative
+    )
     tower = -(-asked.beside.tower // asked.parallel.tensor_parallel) if rank.first else 0
-    rests = rank_rests(architecture, shards, rank, size)
     held = sum(weights.values()) + rests + tower
     token, state = _cache(asked, rank)
+    outside = VERSIONS[-1].outside
     return RankMemory(
         rank=rank,
         weights=tuple(sorted(weights.items())),
         tower=tower,
         loaded=Range(held, held, held + WEIGHT_DOUBT),
-        outside=rules.outside,
-        budget=(exactly(asked.memory) - rules.outside).each(lambda x: int(x * asked.fraction)),
+        outside=outside,
+        budget=(exactly(asked.memory) - outside).each(lambda x: int(x * asked.fraction)),
         working=_working(asked, rank),
         device=asked.memory,
         token_bytes=token,

@@ -49,9 +49,7 @@ def stages(architecture: Architecture, parallel: Parallel) -> tuple[int, ...]:
     return checked_partition(parallel.partition or split_evenly(depth, count), depth, count)
 
 
-def shards_of(
-    parallel: Parallel, *, expert_width_multiple: int = 1, expert_hidden_multiple: int = 1
-) -> Shards:
+def shards_of(parallel: Parallel) -> Shards:
     """How the layout cuts each kind of weights.
 
     With experts dealt out, and both tensor and data parallelism, shared experts are whole on every
@@ -68,6 +66,4 @@ def shards_of(
         expert_width=1 if apart else parallel.ranks_per_stage,
         vocabulary=tensor,
         redundant_experts=parallel.redundant_experts if apart else 0,
-        expert_width_multiple=expert_width_multiple,
-        expert_hidden_multiple=expert_hidden_multiple,
     )

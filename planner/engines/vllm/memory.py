@@ -9,32 +9,29 @@ Source: `determine_available_memory` of vllm/v1/worker/gpu_worker.py.
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from dataclasses import dataclass, replace
 
-from planner.engines.allocator import rank_rests
 from planner.engines.beside import TEXT_ONLY, Beside
 from planner.engines.fit import Fit, Room, judged
 from planner.engines.forward import HALF
 from planner.engines.graphs import GRAPHS_PER_LAYER
 from planner.engines.held import RankHeld
 from planner.engines.ranges import NOTHING, Range, exactly, least
-from planner.engines.sharding import Rank, Shards, rank_weights, ranks_of
+from planner.engines.padded_experts import has_mxfp4_experts, padded_experts
+from planner.engines.rank_sizes import first_alike, rank_sizes
+from planner.engines.sharding import Rank, Shards, ranks_of
 from planner.engines.vllm.activation import ExpertKernels, Step, activation_peak
 from planner.engines.vllm.kv import CachePlan, cache_plan
 from planner.engines.vllm.layout import Parallel, shards_of, stages
 from planner.engines.vllm.settings import Device, Limits, Settings, limits
 from planner.engines.vllm.versions import VersionRules, outside_allocator, rules_of
-from planner.engines.weight_sizes import is_quantized, sizer
+from planner.engines.weight_sizes import is_quantized
 from planner.model.architecture import Architecture, Grouped, Latent
-from planner.quantization.checkpoint_formats import Microscaled
 from planner.quantization.scheme import Scheme
 from planner.units import MIB
 
 KERNEL_SCRATCH = 64 * MIB
-MXFP4_GROUP = 32
-MXFP4_WIDTH = 128
-MXFP4_HIDDEN = 256
-"""Multiples that Marlin's MXFP4 kernels pad experts to (Hopper and older)."""
 TEXT_DOUBT = 32 * MIB
 """How far logged weights are from computed ones, without a vision tower (h1 to h37)."""
 TOWER_DOUBT = 192 * MIB
@@ -74,9 +71,26 @@ class RankMemory(RankHeld):
         """Blocks of the KV cache that the pool holds."""
         return self.pool.each(lambda left: left // self.block_bytes)
 
+    @property
+    def spare(self) -> Range:
+        """Bytes outside the budget less the graphs that no version takes off the pool.
+
+        Negative is a start that fails when graphs are captured.
+        """
+        return exactly(self.device - self.budget) - (self.graphs - self.counted_graphs)
+
     def headroom(self, blocks: int) -> Range:
         """Bytes left beside `blocks` blocks of the KV cache; negative is short of."""
         return exactly(self.budget - blocks * self.block_bytes) - self.taken
+
+    def room(self, blocks: int) -> Range:
+        """The same less what graphs are short of outside the budget."""
+        left, spare = self.headroom(blocks), self.spare
+        return Range(
+            left.low + min(0, spare.low),
+            left.best + min(0, spare.best),
+            left.high + min(0, spare.high),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +129,7 @@ class LayoutMemory:
         The engine keeps one block more empty.
         """
         blocks = self.cache.blocks_per_sequence(context) * concurrency + 1
-        rooms = [Room(rank.rank, rank.headroom(blocks), rank.device) for rank in self.ranks]
+        rooms = [Room(rank.rank, rank.room(blocks), rank.device) for rank in self.ranks]
         most = self.context_length
         return judged(rooms, self.blocks.each(lambda x: self.cache.longest(max(0, x - 1), most)))
 
@@ -127,8 +141,9 @@ def layout_memory(
     settings: Settings,
     device: Device,
     beside: Beside = TEXT_ONLY,
+    only: Container[int] | None = None,
 ) -> LayoutMemory:
-    """Memory of every class of ranks.
+    """Memory of every class of ranks, or of the stages in `only`.
 
     Raises:
         EngineError: an impossible partition, or a version without rules.
@@ -137,12 +152,14 @@ def layout_memory(
     """
     rules, chosen = rules_of(settings.version), limits(settings, device)
     partition = stages(architecture, parallel)
-    shards = _shards(scheme, parallel)
+    shards = weight_shards(scheme, parallel)
     plan = _plan(architecture, parallel, settings, rules, chosen)
     ranks = ranks_of(architecture, shards, parallel.ranks_per_stage, partition)
     asked = _Asked(architecture, scheme, parallel, settings, device, beside, rules, chosen, shards)
     return LayoutMemory(
-        ranks=tuple(_rank_memory(asked, rank, plan) for rank in ranks),
+        ranks=tuple(
+            _rank_memory(asked, rank, plan) for rank in ranks if only is None or rank.stage in only
+        ),
         cache=plan,
         context_length=settings.context_length,
         limits=chosen,
@@ -167,10 +184,10 @@ class _Asked:
 def _rank_memory(asked: _Asked, rank: Rank, plan: CachePlan) -> RankMemory:
     architecture, settings = asked.architecture, asked.settings
     speculative = settings.speculative_tokens > 0
-    size = sizer(architecture, asked.scheme)
-    weights = rank_weights(architecture, asked.shards, rank, size, speculative=speculative)
+    weights, rests = rank_sizes(
+        architecture, asked.scheme, asked.shards, rank, speculative=speculative
+    )
     tables = _tables(asked, rank)
-    rests = rank_rests(architecture, asked.shards, rank, size)
     tower = _tower(asked, rank)
     held = sum(weights.values()) + tables + tower + rests
     loaded = Range(held - TEXT_DOUBT, held, held + (TOWER_DOUBT if tower else TEXT_DOUBT))
@@ -207,13 +224,9 @@ def _largest_group(asked: _Asked) -> int:
     return asked.parallel.tensor_parallel
 
 
-def _shards(scheme: Scheme, parallel: Parallel) -> Shards:
-    """Experts in MXFP4 are padded to what their kernels take."""
-    if _kernels(scheme) == "fused":
-        return shards_of(
-            parallel, expert_width_multiple=MXFP4_WIDTH, expert_hidden_multiple=MXFP4_HIDDEN
-        )
-    return shards_of(parallel)
+def weight_shards(scheme: Scheme, parallel: Parallel) -> Shards:
+    """How the layout cuts weights; experts in MXFP4 are padded to what their kernels take."""
+    return padded_experts(shards_of(parallel), scheme)
 
 
 def _plan(
@@ -243,10 +256,11 @@ def _activation(asked: _Asked, rank: Rank) -> Range:
     Exchanges of tokens that gather all replicas' on every rank are the default, and the best
     guess; others give a rank its own share.
     """
-    parallel = asked.parallel
+    parallel, first = asked.parallel, first_alike(asked.architecture)
+    unlike = {first[index] for index in rank.layers}
     step = Step(
         architecture=asked.architecture,
-        layers=tuple(asked.architecture.layers[index] for index in rank.layers),
+        layers=tuple(asked.architecture.layers[index] for index in sorted(unlike)),
         shards=asked.shards,
         rules=asked.rules,
         limits=asked.limits,
@@ -262,8 +276,7 @@ def _activation(asked: _Asked, rank: Rank) -> Range:
 
 
 def _kernels(scheme: Scheme) -> ExpertKernels:
-    form = scheme.format_of("mlp.experts.up_proj", ())
-    return "fused" if isinstance(form, Microscaled) and form.group == MXFP4_GROUP else "buffers"
+    return "fused" if has_mxfp4_experts(scheme) else "buffers"
 
 
 def _tables(asked: _Asked, rank: Rank) -> int:
@@ -273,13 +286,14 @@ def _tables(asked: _Asked, rank: Rank) -> int:
     """
     architecture, factor = asked.architecture, asked.beside.rope_factor
     rotary, copies = set(), 0
+    unpacked = is_quantized(asked.scheme, "self_attn.kv_b_proj")
     for index in rank.layers:
         mixer = architecture.layers[index].mixer
         if isinstance(mixer, Grouped):
             rotary.add((mixer.head_dim, 1 if mixer.window else factor))
         elif isinstance(mixer, Latent):
             rotary.add((mixer.rope_dim, factor))
-            if is_quantized(asked.scheme, "self_attn.kv_b_proj"):
+            if unpacked:
                 heads = -(-mixer.heads // asked.shards.attention)
                 copies += heads * (mixer.nope_dim + mixer.value_dim) * mixer.kv_rank * HALF
     entries = sum(width * times for width, times in rotary)

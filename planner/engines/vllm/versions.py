@@ -7,11 +7,11 @@ tests/reality/vllm_logged_memory.csv (`l..`).
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from planner.engines.ranges import NOTHING, Range, gibibytes
+from planner.engines.releases import release
 from planner.errors import EngineError
 
 DEFAULT_VERSION = "0.32.0"
@@ -104,8 +104,8 @@ def rules_of(version: str) -> VersionRules:
     Raises:
         EngineError: older than the first row, or no version.
     """
-    number = _number(version)
-    known = [rules for rules in VERSIONS if _number(rules.since) <= number]
+    number = release(version)
+    known = [rules for rules in VERSIONS if release(rules.since) <= number]
     if not known:
         raise EngineError(
             f"no rules for vLLM {version}", hint=f"versions from {VERSIONS[0].since} on are known"
@@ -122,10 +122,3 @@ def outside_allocator(rules: VersionRules, ranks: int, *, spans_nodes: bool = Fa
     else:
         within = rules.few if ranks <= 4 else rules.many
     return within + (rules.between_nodes if spans_nodes else NOTHING)
-
-
-def _number(version: str) -> tuple[int, ...]:
-    found = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", version)
-    if found is None:
-        raise EngineError(f"'{version}' is no version of vLLM", hint="write e.g. '0.32.0'")
-    return tuple(int(part or 0) for part in found.groups())

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from planner.errors import EngineError
 from planner.export import writing
-from planner.export.llama_cpp.documents import readme, settings, title_of
+from planner.export.llama_cpp.documents import readme, settings
 from planner.export.llama_cpp.machines import machines_of
-from planner.export.llama_cpp.scripts import script, script_name
+from planner.export.llama_cpp.scripts import SETTINGS, script
+from planner.export.machines import check_fits, script_name
+from planner.export.title import title_of
 from planner.plan import Plan
 
 __all__ = ["export_llama_cpp", "files"]
@@ -39,11 +40,7 @@ def export_llama_cpp(
         RequestError: a host the plan does not have, or no address.
         FileError: a file is there already, or cannot be written.
     """
-    if plan.verdict == "no" and not force:
-        raise EngineError(
-            "the plan does not fit its devices: its launch files would fail",
-            hint="make a plan that fits, or add --force",
-        )
+    check_fits(plan, force=force)
     return writing.write_files(directory, files(plan, hosts), force=force)
 
 
@@ -51,7 +48,9 @@ def files(plan: Plan, hosts: Mapping[str, str]) -> dict[str, str]:
     """Name and text of every launch file, scripts first and the head's before the others."""
     machines = machines_of(plan, hosts)
     title = title_of(plan)
-    texts = {script_name(machine): script(plan, machine, machines, title) for machine in machines}
-    texts["devices.env"] = settings(plan, machines, title)
+    texts = {
+        script_name(machine.name): script(plan, machine, machines, title) for machine in machines
+    }
+    texts[SETTINGS] = settings(plan, machines, title)
     texts["README.txt"] = readme(plan, machines, title)
     return texts

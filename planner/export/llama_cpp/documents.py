@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from pathlib import PurePath
 
 from planner import units
 from planner.export import shell
-from planner.export.llama_cpp.machines import LOOPBACK, Machine, Served
-from planner.export.llama_cpp.scripts import VISIBLE_VARIABLE, script_name
+from planner.export.llama_cpp.machines import Machine, Served
+from planner.export.machines import LOOPBACK, VISIBLE_VARIABLE, script_name
 from planner.model.own_quantization import OWN
 from planner.plan import Plan
 
@@ -18,20 +16,6 @@ HTTP_PORT = 8080
 """llama-server's default port."""
 WAIT_SECONDS = 20
 """How long the head waits for the servers of the other machines."""
-
-
-def title_of(plan: Plan) -> str:
-    """Which plan this is, of which planner, for which engine; one line.
-
-    The digest is the first 12 hex digits of the SHA-256 of the plan's JSON with sorted keys and
-    no spaces.
-    """
-    content = json.dumps(plan.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(content.encode()).hexdigest()[:12]
-    return shell.one_line(
-        f"plan {digest}: {plan.model.name} {plan.model.quant} for llama.cpp {plan.engine.build},"
-        f" by gpu-deployment-planner {plan.planner_version}"
-    )
 
 
 def settings(plan: Plan, machines: tuple[Machine, ...], title: str) -> str:
@@ -144,9 +128,9 @@ def readme(plan: Plan, machines: tuple[Machine, ...], title: str) -> str:
         for machine in machines
         if machine.setting_command is not None
     ]
-    steps += [f"On {machine.name}: ./{script_name(machine)}" for machine in others]
+    steps += [f"On {machine.name}: ./{script_name(machine.name)}" for machine in others]
     waits = f" (it waits {WAIT_SECONDS} s for the others)" if others else ""
-    steps.append(f"On {head.name}, the head, last: ./{script_name(head)}{waits}")
+    steps.append(f"On {head.name}, the head, last: ./{script_name(head.name)}{waits}")
     lines = [f"Launch files of {title}", ""]
     lines += [f"{number}. {step}" for number, step in enumerate(steps, 1)]
     lines += [

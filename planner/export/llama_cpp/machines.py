@@ -6,22 +6,25 @@ express is refused here.
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from planner.catalog.load import load_catalog
 from planner.engines.llama_cpp.command_line import device_name
 from planner.engines.llama_cpp.rules import MAX_DEVICES
-from planner.errors import EngineError, RequestError, UnknownName
-from planner.plan import ClusterNode, Device, Plan
+from planner.errors import EngineError
+from planner.export.machines import (
+    LOOPBACK,
+    check_hosts,
+    check_name,
+    cluster_entry,
+    devices_per_machine,
+    family_of,
+    number_on_machine,
+)
+from planner.plan import Device, LlamaCpp, Plan
 
-LOOPBACK = "127.0.0.1"
 FIRST_RPC_PORT = 25052
 """Port of the first device; the others count up. Below the ports systems give to clients."""
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
-_HOST_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +74,7 @@ def machines_of(plan: Plan, hosts: Mapping[str, str]) -> tuple[Machine, ...]:
     """
     stages = _stages(plan)
     names = tuple(dict.fromkeys(device.node for device in stages))
-    known = tuple(dict.fromkeys((*names, *(device.node for device in plan.devices))))
-    for name, address in hosts.items():
-        if name not in known:
-            raise UnknownName("host", name, known, hint="the plan has " + ", ".join(known))
-        _check_address(name, address)
+    check_hosts(plan, names, hosts)
     return tuple(
         _machine(plan, stages, number, name, hosts.get(name, LOOPBACK))
         for number, name in enumerate(names, 1)
@@ -83,19 +82,14 @@ def machines_of(plan: Plan, hosts: Mapping[str, str]) -> tuple[Machine, ...]:
 
 
 def _machine(plan: Plan, stages: Sequence[Device], number: int, name: str, address: str) -> Machine:
-    if _FILE_NAME.fullmatch(name) is None:
-        raise EngineError(
-            f"machine {name!r} cannot be part of a file name",
-            hint="rename its node type: letters, digits, '.', '_' and '-'",
-        )
-    entry = _cluster_entry(plan, name)
-    family = entry.family or load_catalog().gpu(entry.gpu).family
-    per_machine = max(entry.gpus_per_node // max(entry.machines, 1), 1)
+    check_name(name)
+    entry = cluster_entry(plan, name)
+    family = family_of(entry)
     served = tuple(
         Served(
             number=place,
             device=device,
-            name=device_name(family, _index(device) % per_machine),
+            name=device_name(family, number_on_machine(entry, device)),
             endpoint=None if number == 1 else f"{address}:{FIRST_RPC_PORT + place - 1}",
         )
         for place, device in enumerate(stages, 1)
@@ -107,18 +101,28 @@ def _machine(plan: Plan, stages: Sequence[Device], number: int, name: str, addre
         family=family,
         address=address,
         served=served,
-        visible=tuple(range(per_machine)),
+        visible=tuple(range(devices_per_machine(entry))),
         setting_command=entry.setting_command,
     )
 
 
-def _stages(plan: Plan) -> tuple[Device, ...]:
-    """The devices that hold a part of the model, in pipeline order."""
-    if plan.engine.name != "llama.cpp":
+def engine_of(plan: Plan) -> LlamaCpp:
+    """The plan's settings.
+
+    Raises:
+        EngineError: they are another engine's.
+    """
+    if not isinstance(plan.engine, LlamaCpp):
         raise EngineError(
             f"the plan is for {plan.engine.name}, not for llama.cpp",
-            hint="make it again with --engine llama.cpp",
+            hint=f"write its launch files with 'plan export {plan.engine.name}'",
         )
+    return plan.engine
+
+
+def _stages(plan: Plan) -> tuple[Device, ...]:
+    """The devices that hold a part of the model, in pipeline order."""
+    engine_of(plan)
     layout = plan.layout
     for degree in ("tensor_parallel", "expert_parallel", "data_parallel", "replicas"):
         if getattr(layout, degree) != 1:
@@ -163,44 +167,3 @@ def _out_of_order(stages: Sequence[Device], layers: int) -> str:
         if device.slots > held and not last and following < layers:
             return f"{device.id} has {device.slots} slots for {held} layers"
     return "" if following == layers else f"{following} of {layers} layers are placed"
-
-
-def _cluster_entry(plan: Plan, machine: str) -> ClusterNode:
-    """The cluster row of a machine: `dgx-spark-pair-1b` is one of `dgx-spark-pair`."""
-    for entry in plan.cluster:
-        if re.fullmatch(re.escape(entry.node_type) + r"-[0-9]+[a-z]?", machine):
-            return entry
-    raise EngineError(
-        f"machine {machine!r} is of no node type of the plan's cluster",
-        hint="make the plan again; 'plan verify' checks a plan",
-    )
-
-
-def _index(device: Device) -> int:
-    """Which device of its node: the number after the last dot of its id."""
-    index = device.id.rpartition(".")[2]
-    if re.fullmatch(r"[0-9]{1,4}", index) is None:
-        raise EngineError(
-            f"device {device.id!r} has no number", hint="make the plan again; ids are NODE.NUMBER"
-        )
-    return int(index)
-
-
-def _check_address(name: str, address: str) -> None:
-    """Refuses what is neither an IPv4 address nor a host name.
-
-    The RPC servers listen on IPv4 only (run with build b10434: a name or `::1` is refused).
-    """
-    hint = f"write e.g. --host {name}=10.0.0.11: an IPv4 address, or a name that resolves to one"
-    labels = address.split(".")
-    if not all(_HOST_LABEL.fullmatch(label) for label in labels) or len(address) > 253:
-        raise RequestError(f"--host {name}: not an address: {address!r}", hint=hint)
-    if labels[-1].isdecimal():
-        try:
-            number = ipaddress.IPv4Address(address)
-        except ValueError as error:
-            raise RequestError(f"--host {name}: not an address: {address!r}", hint=hint) from error
-        if number.is_unspecified or number.is_multicast:
-            raise RequestError(
-                f"--host {name}: {address} is no single machine's address", hint=hint
-            )

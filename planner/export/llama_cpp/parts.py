@@ -6,27 +6,8 @@ They talk through these variables: `machine`, `servers` (words `pid/label`), `pr
 
 from __future__ import annotations
 
-PROLOGUE = """\
-# Words of LLAMA_EXTRA and RPC_EXTRA are split at spaces and never matched against file names.
-set -euf
-
-here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-# shellcheck source=/dev/null
-. "$here/devices.env"
+PROLOGUE = """
 servers='' probes='' scratch=''
-
-say() {
-    printf '%s: %s\\n' "$machine" "$*" >&2
-}
-
-die() {
-    say "$*"
-    exit 1
-}
-
-need() { # program, name of its setting
-    command -v "$1" >/dev/null || die "no program $1: set $2 in devices.env"
-}
 
 stop() { # ends what this script started, at last with force
     status=$?
@@ -72,24 +53,9 @@ watch() { # until a server ends
     done
 }
 """
-"""Start of every script: settings, messages, and an end that leaves no process behind."""
+"""An end that leaves no process behind."""
 
 SERVE = """
-ipv4_of() { # address or name: ggml-rpc-server takes no names
-    case $1 in
-    *[!0-9.]*) ;;
-    *)
-        printf '%s\\n' "$1"
-        return
-        ;;
-    esac
-    if command -v getent >/dev/null; then
-        getent ahostsv4 "$1" | awk '{ print $1; exit }'
-    else
-        dscacheutil -q host -a name "$1" | awk '$1 == "ip_address:" { print $2; exit }'
-    fi
-}
-
 serve() { # device, endpoint: one ggml-rpc-server; none where one of them is empty
     if [ -z "$1" ] || [ -z "$2" ]; then
         return

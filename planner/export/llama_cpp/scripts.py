@@ -5,21 +5,17 @@ from __future__ import annotations
 from planner.engines.llama_cpp.command_line import server_arguments
 from planner.export import shell
 from planner.export.llama_cpp import parts
-from planner.export.llama_cpp.machines import Machine, Served
+from planner.export.llama_cpp.machines import Machine, Served, engine_of
+from planner.export.machines import VISIBLE_VARIABLE
+from planner.export.parts import IPV4_OF, opening
 from planner.plan import Plan
 
-VISIBLE_VARIABLE = {"cuda": "CUDA_VISIBLE_DEVICES", "rocm": "HIP_VISIBLE_DEVICES"}
-"""Device family to the variable that names the GPUs a process may see."""
+SETTINGS = "devices.env"
 _SERVER_CHECK = (
     '[ -n "$servers" ] ||\n'
     '    die "no ggml-rpc-server to start: set DEVICE_n and ENDPOINT_n in devices.env"'
 )
 _MODEL_CHECK = '[ -r "$MODEL" ] || die "no weight file $MODEL: set MODEL in devices.env"'
-
-
-def script_name(machine: Machine) -> str:
-    """File name of a machine's start script."""
-    return f"start-{machine.name}.sh"
 
 
 def script(plan: Plan, machine: Machine, machines: tuple[Machine, ...], title: str) -> str:
@@ -28,7 +24,8 @@ def script(plan: Plan, machine: Machine, machines: tuple[Machine, ...], title: s
     lines = ["#!/bin/sh", shell.comment(f"Starts {machine.name}: {task}.", title)]
     if machine.setting_command is not None:
         lines.append(shell.comment(f"The planned memory needs: {machine.setting_command}"))
-    lines += [shell.assignment("machine", machine.name), parts.PROLOGUE + parts.SERVE]
+    beginning = opening(SETTINGS, "LLAMA_EXTRA and RPC_EXTRA") + parts.PROLOGUE + IPV4_OF
+    lines += [shell.assignment("machine", machine.name), beginning + parts.SERVE]
     if machine.head:
         lines.append(parts.HEAD)
     lines += _visible_lines(machine)
@@ -57,7 +54,7 @@ def _pair(served: Served) -> str:
 def _head_lines(plan: Plan, machines: tuple[Machine, ...]) -> list[str]:
     """Devices in pipeline order, then the engine with the plan's settings."""
     served = [entry for machine in machines for entry in machine.served]
-    arguments = server_arguments(plan.engine, [entry.device.slots for entry in served])
+    arguments = server_arguments(engine_of(plan), [entry.device.slots for entry in served])
     return [
         *(f"use {_pair(entry)}" for entry in served),
         "# shellcheck disable=SC2046",

@@ -162,3 +162,23 @@ def test_an_unverified_field_of_a_model_is_listed() -> None:
     catalog = broken("models", "kimi-k3", sources={"config": "unverified"})
     listed = [found for found in check(catalog) if found.table == "model"]
     assert [(f.level, f.name, f.field) for f in listed] == [("unverified", "kimi-k3", "config")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "quant", "found"),
+    [
+        ("checkpoint", "FP8", False),
+        ("checkpoint", "F16", False),
+        ("gguf", "BF16", False),
+        ("gguf", "Q4_K_M", False),
+        ("checkpoint", "Q4_K_M", True),
+        ("gguf", "FP8", True),
+        ("gguf", "Q4_K_XXL", True),
+    ],
+)
+def test_files_of_a_repository_can_be_in_what_it_lists(kind: str, quant: str, found: bool) -> None:
+    shelf = Repository.model_validate(
+        {"kind": kind, "id": "someone/something", "quantizations": (quant,), "source": "mine"}
+    )
+    breaches = said(broken("models", "kimi-k3", repositories=(shelf,)))
+    assert (("model", "kimi-k3", "repositories") in breaches) is found

@@ -25,6 +25,15 @@ checked = 2026-11-25
 """
 
 
+BUILD = """
+[[engine_build]]
+name = "x"
+engine = "{engine}"
+source = "mine"
+checked = 2026-11-25
+"""
+
+
 def overlay(folder: Path, text: str) -> Path:
     path = folder / "mine.toml"
     path.write_text(text, "utf-8")
@@ -54,6 +63,11 @@ def test_an_overlay_replaces_a_row_and_says_so(tmp_path: Path) -> None:
         (GPU.format(name="x", usable="81G"), ("[[gpu]] 'x'", "usable_memory", "81G")),
         (GPU.format(name="x", usable="1 GB") + "colour = 'red'\n", ("[[gpu]] 'x'", "colour")),
         ("[[gpu]]\nname = 'x'\n", ("[[gpu]] 'x'", "required")),
+        (BUILD.format(engine="llama.cpp"), ("[[engine_build]] 'x'", "max_devices")),
+        (
+            BUILD.format(engine="vllm") + "max_devices = 8\n",
+            ("[[engine_build]] 'x'", "max_devices"),
+        ),
     ],
 )
 def test_a_broken_overlay_says_what_and_where(

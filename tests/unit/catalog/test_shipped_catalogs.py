@@ -9,6 +9,9 @@ import pytest
 from planner.catalog import Catalog, load_catalog
 from planner.catalog.check import check, errors
 from planner.catalog.prices import hourly, purchase_bounds
+from planner.engines.serving import GRID_ENGINES
+from planner.engines.sglang import serving as sglang
+from planner.engines.vllm import versions
 from planner.units import GIB, MIB
 
 
@@ -191,3 +194,15 @@ def test_engine_builds_differ_where_it_matters(catalog: Catalog) -> None:
     assert (new.default, new.rpc_pipelines, new.mtp_has_kv) == (True, True, False)
     assert (old.default, old.rpc_pipelines, old.mtp_has_kv) == (False, False, True)
     assert new.max_devices == old.max_devices == 15
+
+
+def test_every_engine_has_a_default_build_whose_rules_are_known(catalog: Catalog) -> None:
+    defaults = {row.engine: row.name for row in catalog.engine_builds.values() if row.default}
+    assert set(defaults) == {"llama.cpp", *GRID_ENGINES}
+    assert catalog.default_build("vllm").name == versions.DEFAULT_VERSION
+    assert catalog.default_build("sglang").name == sglang.DEFAULT_VERSION
+
+
+def test_every_row_of_rules_of_vllm_is_a_build(catalog: Catalog) -> None:
+    builds = {row.name for row in catalog.engine_builds.values() if row.engine == "vllm"}
+    assert builds == {rules.since for rules in versions.VERSIONS} | {versions.DEFAULT_VERSION}

@@ -96,7 +96,12 @@ def one_error(capsys, *arguments):
             "--split: not a list of counts: '8,x'",
             "8,8,8,8",
         ),
-        ("export vllm plan.json -o out", 2, "unknown target 'vllm'", "targets are llama.cpp"),
+        (
+            "export tensorrt plan.json -o out",
+            2,
+            "unknown target 'tensorrt'",
+            "targets are llama.cpp, vllm, sglang",
+        ),
         ("gpus show rtx-5090-33", 2, "unknown gpu 'rtx-5090-33'", "did you mean 'rtx-5090-32'"),
         ("gpus --catalog /no/such/folder", 3, "no catalog files at /no/such/folder", "--catalog"),
         ("requirements kimi-k2 --method best", 2, "unknown method 'best'", "true, nominal"),

@@ -110,6 +110,11 @@ def test_a_full_list_of_quantizations_is_told_from_a_part_of_it(capsys):
     assert "(gguf: Q4_K_M, Q8_0 and more)" in capsys.readouterr().out
 
 
+def test_a_checkpoint_repository_holds_one_format(capsys):
+    assert main(["models", "show", "kimi-k2"]) == 0
+    assert "moonshotai/Kimi-K2-Instruct (checkpoint: FP8)" in capsys.readouterr().out
+
+
 def test_a_model_of_an_overlay_without_rules_is_listed(capsys, tmp_path):
     (tmp_path / "mine.toml").write_text(
         '[[model]]\nname = "mine"\ntitle = "Mine"\npublisher = "me"\nparameters = 1000\n'

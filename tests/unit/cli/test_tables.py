@@ -36,6 +36,19 @@ def test_a_row_is_shown_with_its_source(capsys, table, name):
     assert f"source {' '.join(row['source'].split())}" in printed
 
 
+def test_only_builds_of_llama_cpp_show_its_limits(capsys):
+    assert main(["engines", "show", "b11434"]) == 0
+    assert "rpc pipelines" in capsys.readouterr().out
+    assert main(["engines", "show", "0.32.0"]) == 0
+    printed = capsys.readouterr().out
+    assert "rpc pipelines" not in printed
+    assert "max devices" not in printed
+    assert main(["engines"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["b11434", "llama.cpp", "yes", "yes", "15"] in rows
+    assert ["0.32.0", "vllm", "yes"] in rows
+
+
 def test_a_node_shows_what_it_costs_and_who_says_so(capsys):
     assert main(["nodes", "show", "dgx-spark"]) == 0
     printed = capsys.readouterr().out

@@ -90,7 +90,10 @@ def catalog() -> Catalog:
     )
     empty: Any = MappingProxyType({})
     tables: dict[str, Any] = dict.fromkeys(
-        ("gpus", "links", "quantizations", "models", "engine_builds", "calibrations", "priors"),
+        (
+            *("gpus", "links", "quantizations", "models", "engine_builds", "calibrations"),
+            *("priors", "serving_rates", "serving_engines", "collectives"),
+        ),
         empty,
     )
     return Catalog(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.engines.allocator import unsplit_rests
+from planner.engines.rank_sizes import rank_sizes
 from planner.engines.sglang.layout import split_late
 from planner.engines.sharding import (
+    Rank,
     Shards,
     checked_partition,
     cut_of,
     layer_shards,
     rank_frame,
-    rank_weights,
     ranks_of,
     split_evenly,
 )
@@ -28,12 +31,22 @@ from planner.model.architecture import (
     Layer,
     MixtureOfExperts,
 )
+from planner.model.components import Component
 from planner.model.part import Part
 from planner.model.recurrent import GatedDelta, Mamba2
+from planner.quantization.scheme import Scheme
 from planner.units import MIB
 
 EXPERTS = MixtureOfExperts(experts=10, used=2, intermediate=64, shared_intermediate=64)
 GROUPED = Grouped(heads=16, kv_heads=2, head_dim=32)
+
+
+def held(
+    model: Architecture, shards: Shards, rank: Rank, *, speculative: bool
+) -> Counter[Component]:
+    """Weights of a rank by component, each in two bytes."""
+    sizes = rank_sizes(model, Scheme("BF16"), shards, rank, speculative=speculative)
+    return Counter({component: size // 2 for component, size in sizes.weights.items()})
 
 
 def network(*layers: Layer, tied: bool = False) -> Architecture:
@@ -162,13 +175,13 @@ def test_embedding_is_on_the_first_stage_and_output_on_the_last(tied: bool) -> N
     layer = Layer(mixer=GROUPED, network=Dense(intermediate=64))
     model = network(layer, layer, layer, tied=tied)
     first, middle, last = (
-        rank_weights(model, Shards(), rank, elements, speculative=False)
+        held(model, Shards(), rank, speculative=False)
         for rank in ranks_of(model, Shards(), 1, (1, 1, 1))
     )
     assert first["embedding"] == last["output"] == 1024 * 128
     assert not any((first["output"], middle["embedding"], middle["output"], last["embedding"]))
     lone = ranks_of(model, Shards(), 1, (3,))[0]
-    whole = rank_weights(model, Shards(), lone, elements, speculative=False)
+    whole = held(model, Shards(), lone, speculative=False)
     assert whole["output"] == (0 if tied else 1024 * 128)
 
 
@@ -176,8 +189,8 @@ def test_mtp_blocks_are_loaded_only_to_speculate() -> None:
     layer = Layer(mixer=GROUPED, network=Dense(intermediate=64))
     model = network(layer, layer.model_copy(update={"mtp": True}))
     rank = ranks_of(model, Shards(), 1, (1,))[0]
-    assert not rank_weights(model, Shards(), rank, elements, speculative=False)["mtp"]
-    assert rank_weights(model, Shards(), rank, elements, speculative=True)["mtp"] > 128 * 256
+    assert not held(model, Shards(), rank, speculative=False)["mtp"]
+    assert held(model, Shards(), rank, speculative=True)["mtp"] > 128 * 256
 
 
 def test_recurrent_mixers_are_cut_by_heads() -> None:
@@ -221,13 +234,9 @@ def test_what_is_cut_how(role: str, cut: str) -> None:
 def test_dense_weights_of_all_ranks_sum_up_but_for_norms() -> None:
     layer = Layer(mixer=Grouped(heads=8, kv_heads=8, head_dim=16), network=Dense(intermediate=256))
     model = network(layer, layer)
-    one = rank_weights(
-        model, Shards(), ranks_of(model, Shards(), 1, (2,))[0], elements, speculative=False
-    )
+    one = held(model, Shards(), ranks_of(model, Shards(), 1, (2,))[0], speculative=False)
     shards = shards_of(Parallel(tensor_parallel=4))
-    cut = rank_weights(
-        model, shards, ranks_of(model, shards, 4, (2,))[0], elements, speculative=False
-    )
+    cut = held(model, shards, ranks_of(model, shards, 4, (2,))[0], speculative=False)
     assert cut["norm"] == one["norm"]
     assert all(4 * cut[part] == one[part] for part in one if part != "norm")
 

@@ -11,8 +11,8 @@ import pytest
 from planner.errors import EngineError, RequestError, UnknownName
 from planner.export.llama_cpp import files
 from planner.plan import Layout
+from tests.unit.export import serving_plans
 from tests.unit.export.plans import HEAD, OTHER, cluster_row, on, plan
-from tests.unit.report import example
 
 
 def values(text: str) -> dict[str, str]:
@@ -146,10 +146,11 @@ def test_a_degree_llama_cpp_has_no_flag_for_is_refused(degree):
         files(plan(layout=layout), {})
 
 
-def test_a_plan_for_another_engine_is_refused():
-    engine = example.ENGINE.model_copy(update={"name": "vLLM"})
-    with pytest.raises(EngineError, match="for vLLM, not for llama"):
-        files(plan(engine=engine), {})
+@pytest.mark.parametrize("name", ["vllm", "sglang"])
+def test_a_plan_for_another_engine_is_refused(name):
+    with pytest.raises(EngineError, match=f"for {name}, not for llama") as caught:
+        files(serving_plans.plan(name), {})
+    assert f"plan export {name}" in caught.value.hint
 
 
 def test_more_devices_than_the_engine_takes_are_refused():

@@ -16,13 +16,13 @@ from planner.plan import (
     Cost,
     Device,
     Download,
-    Engine,
     Evaluation,
     Excluded,
     Headroom,
     Host,
     Infeasible,
     Layout,
+    LlamaCpp,
     MemoryBudget,
     ModelSummary,
     NextQuantization,
@@ -53,7 +53,7 @@ MODEL = ModelSummary(
     context=131_072,
     concurrency=1,
 )
-ENGINE = Engine(
+ENGINE = LlamaCpp(
     name="llama.cpp",
     build="b11434",
     context=131_072,
@@ -334,6 +334,8 @@ def infeasible(**changes: object) -> Infeasible:
     fields: dict[str, object] = {
         "request": PlanRequest(model="kimi-k2", quant="Q4_K_M", budget=Decimal(5_000)),
         "model": MODEL,
+        "engine": ENGINE.name,
+        "build": ENGINE.build,
         "conflicts": (
             Conflict(limit="budget", value="5000", detail="the cheapest plan costs $129,800"),
             Conflict(

@@ -1,0 +1,313 @@
+"""What is being served: one model in one checkpoint format on an engine of uniform grids.
+
+As `planner.subject` is for llama.cpp: between the engines and all that counts. Bytes, tokens.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from planner.catalog.load import Catalog
+from planner.catalog.schema import Gpu, ModelRow, Quantization
+from planner.engines import serving
+from planner.engines.beside import Beside, beside_of
+from planner.engines.grid import Grid, GridMemory, Options, Place
+from planner.engines.pages import KvType
+from planner.engines.serving import GRID_ENGINES
+from planner.errors import EngineError
+from planner.model.architecture import Architecture
+from planner.model.cache import cache_bytes
+from planner.model.checkpoint_weights import checkpoint_weights
+from planner.model.config_file import flatten
+from planner.model.encoders import no_text, why_no_text
+from planner.model.row_scheme import declared, published_checkpoints, scheme_of
+from planner.quantization.scheme import Scheme
+from planner.request import EvaluateRequest, PlanRequest
+from planner.subject import ByDigest, architecture_of, request_context
+
+_SIXTEEN_BITS = ("f16", "bf16")
+TITLES = {"llama.cpp": "llama.cpp", "vllm": "vLLM", "sglang": "SGLang"}
+"""Engines as people write them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The settings of a served model that a question may vary."""
+
+    engine: str
+    options: Options
+    concurrency: int
+    depth: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Served:
+    """A model in a checkpoint format, and an engine's accounting of it."""
+
+    row: ModelRow
+    architecture: Architecture
+    quantization: Quantization
+    scheme: Scheme
+    own: bool
+    """Whether the model's own config declares this format."""
+    beside: Beside
+    engine: str
+    options: Options
+    concurrency: int
+    """Simultaneous requests."""
+    depth: int
+    """Tokens in the cache where the workload's speed is judged."""
+    file_bytes: int
+    """Tensor bytes of the checkpoint."""
+    _known: dict[object, GridMemory] = field(default_factory=dict)
+    _grids: dict[Place, tuple[Grid, ...]] = field(default_factory=dict)
+    _illegal: dict[object, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Engine and version as people write them."""
+        return f"{TITLES[self.engine]} {self.options.version}"
+
+    @property
+    def context(self) -> int:
+        """Tokens each request may hold."""
+        return self.options.context
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What was taken for granted about the model and its checkpoint, a sentence each."""
+        lines = list(self.architecture.assumptions)
+        if self.beside.assumption:
+            lines.append(self.beside.assumption)
+        if not self.own and self.scheme.targets:
+            lines.append(
+                f"{self.quantization.name}: which layers are quantized is as publishers usually do"
+            )
+        return tuple(lines)
+
+    @property
+    def asked(self) -> Asked:
+        """The settings it was made for."""
+        return Asked(
+            engine=self.engine,
+            options=self.options,
+            concurrency=self.concurrency,
+            depth=self.depth,
+        )
+
+    def gpus(self, grid: Grid) -> int:
+        """Devices of a grid."""
+        return serving.serving(self.engine).gpus(grid)
+
+    def room(self, seen: int) -> int:
+        """Bytes of a device that weights and cache can have at most."""
+        return serving.serving(self.engine).room(self.options, seen)
+
+    @functools.cached_property
+    def least_bytes(self) -> int:
+        """Weights once and the cache of all requests: no layout holds less on all its ranks."""
+        weights = checkpoint_weights(self.architecture, self.scheme, mtp=False).total_bytes
+        types = {"auto": "f16", "fp8": "fp8"}
+        if self.options.kv_type not in types:
+            return weights
+        groups = cache_bytes(self.architecture, self.context, types[self.options.kv_type])
+        token = sum(group.bytes_per_token for group in groups)
+        return weights + int(token * self.context) * self.concurrency
+
+    def partition(self, grid: Grid) -> tuple[int, ...]:
+        """Layers of each stage: those the grid says, or the engine's default."""
+        return serving.serving(self.engine).partition(self.architecture, grid)
+
+    def illegal(self, grid: Grid, place: Place) -> tuple[str, ...]:
+        """Why the engine refuses a layout; empty where it does not."""
+        key = (grid, place)
+        if key not in self._illegal:
+            rules = serving.rules(self.engine)
+            self._illegal[key] = rules.illegal(
+                self.architecture, self.scheme, grid, self.options, place
+            )
+        return self._illegal[key]
+
+    def grids(self, place: Place) -> tuple[Grid, ...]:
+        """Layouts of a place worth a look, legal or not."""
+        found = self._grids.get(place)
+        if found is None:
+            rules = serving.rules(self.engine)
+            found = self._grids[place] = rules.grids(self.architecture, place)
+        return found
+
+    def memory(self, grid: Grid, stages: Sequence[tuple[Gpu, int]], place: Place) -> GridMemory:
+        """What every rank holds with the asked requests; remembered.
+
+        Raises:
+            EngineError, FactsError, UnsupportedArchitecture: no rules for it.
+        """
+        devices = tuple((gpu.name, seen) for gpu, seen in stages)
+        key = (grid, devices, grid.tensor_parallel > place.gpus_per_machine)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = serving.serving(self.engine).memory(
+                self.architecture,
+                self.scheme,
+                grid,
+                self.options,
+                stages,
+                place,
+                self.beside,
+                self.concurrency,
+            )
+        return found
+
+
+def engine_of(request: PlanRequest | EvaluateRequest, catalog: Catalog, quant: str) -> str:
+    """The engine asked for, or the usual one of the format: llama.cpp for GGUF, else vLLM."""
+    if request.engine in (None, "auto"):
+        return "vllm" if _is_checkpoint(request, catalog, quant) else "llama.cpp"
+    return cast(str, request.engine)
+
+
+def engines_of(request: PlanRequest, catalog: Catalog) -> tuple[str, ...]:
+    """The engines a request is about: with `auto` all that load the quantization."""
+    if request.engine != "auto":
+        return (engine_of(request, catalog, request.quant),)
+    if request.quant == "auto":
+        row = catalog.model(request.model)
+        return ("llama.cpp",) if row.file else ("llama.cpp", *GRID_ENGINES)
+    if _is_checkpoint(request, catalog, request.quant):
+        return GRID_ENGINES
+    plain = catalog.quantization(request.quant).name in ("BF16", "F16")
+    return ("llama.cpp", *GRID_ENGINES) if plain else ("llama.cpp",)
+
+
+def _is_checkpoint(request: PlanRequest | EvaluateRequest, catalog: Catalog, quant: str) -> bool:
+    if quant == "auto":
+        return False
+    return quantization_of(catalog, catalog.model(request.model), quant).kind == "checkpoint"
+
+
+def quantization_of(catalog: Catalog, row: ModelRow, quant: str) -> Quantization:
+    """The catalog's row of a quantization, or one made of what the model's config declares.
+
+    Raises:
+        UnknownName: neither knows it.
+    """
+    own = declared(row)
+    known = {name.casefold() for name in catalog.quantizations}
+    if own is None or own.name.casefold() != quant.casefold() or quant.casefold() in known:
+        return catalog.quantization(quant)
+    ranks = [entry.rank for entry in catalog.quantizations.values() if entry.kind == "checkpoint"]
+    return Quantization(
+        name=own.name,
+        kind="checkpoint",
+        quality="as the model's own config declares it",
+        rank=max(ranks, default=0) + 1,
+        source=row.source,
+        checked=row.checked,
+    )
+
+
+def checkpoints(catalog: Catalog, row: ModelRow) -> tuple[str, ...]:
+    """Checkpoint formats to choose from for a model, best first; its own is the first of equals."""
+    found = [quantization_of(catalog, row, name) for name in published_checkpoints(row)]
+    return tuple(entry.name for entry in sorted(found, key=lambda entry: -entry.rank))
+
+
+def asked_of_request(request: PlanRequest, catalog: Catalog, quant: str) -> Asked:
+    """The settings a solve request is about.
+
+    Raises:
+        RequestError: a context or a concurrency out of range.
+        EngineError: a K/V type the engine does not have.
+    """
+    engine = engine_of(request, catalog, quant)
+    context = request_context(request, catalog)
+    return Asked(
+        engine=engine,
+        options=Options(
+            context=context,
+            version=version_of(catalog, engine, request.engine_build),
+            kv_type=kv_type_of(engine, request.kv_type),
+        ),
+        concurrency=request.concurrency,
+        depth=min(request.depth, context),
+    )
+
+
+def version_of(catalog: Catalog, engine: str, build: str | None) -> str:
+    """The version asked for, or the catalog's default of the engine."""
+    if build is not None:
+        return build
+    return catalog.default_build(engine).name
+
+
+def kv_type_of(engine: str, kv_type: str) -> KvType:
+    """The K/V type in the engine's words: 16 bits are `auto`.
+
+    Raises:
+        EngineError: a type of llama.cpp.
+    """
+    if kv_type in _SIXTEEN_BITS:
+        return "auto"
+    if kv_type in ("fp8", "fp8_ds_mla", "nvfp4_ds_mla"):
+        return cast(KvType, kv_type)
+    raise EngineError(
+        f"{TITLES[engine]} has no K/V type {kv_type}: it is one of llama.cpp's",
+        hint="take --kv-type fp8, or leave it out for 16 bits",
+    )
+
+
+def served(catalog: Catalog, model: str, quant: str, asked: Asked) -> Served:
+    """The served model; remembered.
+
+    Raises:
+        UnknownName: of the model or the quantization.
+        EngineError: the engine cannot load the format or does not serve the network.
+    """
+    return _served(ByDigest(catalog), catalog.model(model).name, quant, asked)
+
+
+@functools.lru_cache(maxsize=256)
+def _served(key: ByDigest, name: str, quant: str, asked: Asked) -> Served:
+    catalog = key.catalog
+    row = catalog.models[name]
+    quantization = quantization_of(catalog, row, quant)
+    if row.file:
+        raise EngineError(
+            f"{TITLES[asked.engine]} cannot load {row.file}: it is a GGUF file",
+            hint="take --engine llama.cpp, or give the model's checkpoint",
+        )
+    if quantization.kind != "checkpoint" and quantization.name not in ("BF16", "F16", "F32"):
+        raise EngineError(
+            f"{TITLES[asked.engine]} cannot load {quantization.name}: it is a quantization of GGUF "
+            "files",
+            hint="take a checkpoint format, e.g. --quant FP8, or --engine llama.cpp",
+        )
+    architecture = architecture_of(catalog, name)
+    if not architecture.decodes:
+        raise no_text(why_no_text(flatten(row.config)) or "it says so")
+    scheme, own = scheme_of(row, architecture, quantization.name)
+    beside = beside_of(row.config)
+    return Served(
+        row=row,
+        architecture=architecture,
+        quantization=quantization,
+        scheme=scheme,
+        own=own,
+        beside=beside,
+        engine=asked.engine,
+        options=asked.options,
+        concurrency=asked.concurrency,
+        depth=asked.depth,
+        file_bytes=checkpoint_weights(architecture, scheme).total_bytes + beside.tower,
+    )
+
+
+def unpublished(served: Served) -> tuple[str, ...]:
+    """The warning that a checkpoint in this format would need to be made; none where published."""
+    name = served.quantization.name
+    if served.own or name in published_checkpoints(served.row):
+        return ()
+    return (f"{name} would need to be made: no published checkpoint of it is known",)

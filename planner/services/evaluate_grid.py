@@ -1,0 +1,173 @@
+"""A grid of vLLM or SGLang the user names: what every rank holds, whether it fits, what helps."""
+
+from __future__ import annotations
+
+from planner import __version__, accounting
+from planner.accounting import capacity_assumptions, grids
+from planner.accounting.grids import Site
+from planner.catalog.load import Catalog
+from planner.catalog.schema import Node
+from planner.engines import serving
+from planner.engines.grid import Grid, Options
+from planner.errors import IllegalLayout, RequestError
+from planner.plan import Body, Evaluation, Solver
+from planner.request import EvaluateRequest, PlanRequest
+from planner.served import TITLES, Asked, Served, kv_type_of, served, unpublished, version_of
+from planner.solver.cluster import check_memory, network_between
+from planner.solver.grid_remedies import GridRig, flags, grid_remedies
+from planner.subject import window_of
+
+_WORKLOAD = PlanRequest(model="")
+_NOT_SOLVED = Solver(
+    status="evaluated",
+    objective=None,
+    bound=None,
+    gap=None,
+    unit="",
+    space="the layout as named",
+    deterministic_time=0.0,
+    seed=0,
+)
+
+
+def evaluate_grid(
+    request: EvaluateRequest, catalog: Catalog, engine: str, quant: str
+) -> Evaluation:
+    """The memory of every rank of a named grid, its verdict, and remedies where it is short.
+
+    Raises:
+        RequestError: degrees or counts that make no sense, or that the devices cannot give.
+        IllegalLayout: the engine refuses the layout.
+    """
+    if request.devices is not None:
+        raise RequestError(
+            f"--devices {request.devices}: {TITLES[engine]} fills its devices, so their memory "
+            "counts",
+            hint="name the machines, e.g. --node hgx-h100-8:2",
+        )
+    asked = _asked(request, catalog, engine)
+    of = served(catalog, request.model, quant, asked)
+    nodes = tuple((catalog.node(entry.node), entry.count) for entry in request.nodes)
+    check_memory(catalog, nodes)
+    grid = _grid(request, of, nodes)
+    site = _site(request, catalog, of, nodes, grid)
+    place = grids.place_of(catalog, site)
+    stages = grids.stages_of(of, catalog, site, grid)
+    reasons = of.illegal(grid, place)
+    if stages is None:
+        reasons += ("a pipeline stage would lie on devices of several models",)
+    if reasons or stages is None:
+        raise IllegalLayout(
+            f"{of.title} refuses this layout: {'; '.join(reasons)}",
+            hint=_legal_hint(of, catalog, site),
+        )
+    body = grids.body(of, catalog, site, grid, _NOT_SOLVED, input_tokens=_WORKLOAD.input_tokens)
+    if body.verdict != "fits":
+        rig = GridRig(
+            catalog=catalog, model=request.model, quant=quant, asked=asked, site=site, grid=grid
+        )
+        body = body.model_copy(update={"remedies": grid_remedies(rig)})
+    rules = serving.rules(engine)
+    notes = rules.notes(of.architecture, of.scheme, grid, of.options, place)
+    return Evaluation(
+        **{name: getattr(body, name) for name in Body.model_fields},
+        request=request,
+        model=accounting.summary(of),
+        engine=grids.engine_of(of, of.memory(grid, stages, place)),
+        assumptions=(
+            *of.assumptions,
+            *capacity_assumptions(catalog, (entry.gpu for entry in body.cluster)),
+        ),
+        warnings=(*unpublished(of), *notes, *_warnings(body)),
+        planner_version=__version__,
+        catalog_digest=catalog.digest,
+    )
+
+
+def _asked(request: EvaluateRequest, catalog: Catalog, engine: str) -> Asked:
+    window = window_of(catalog, request.model)
+    context = window if request.context is None else request.context
+    counts = {
+        "--context": context,
+        "--slots": request.slots,
+        "--max-num-seqs": request.max_num_seqs,
+        "--max-num-batched-tokens": request.max_num_batched_tokens,
+    }
+    for option, count in counts.items():
+        if count is not None and not 1 <= count <= 10**9:
+            raise RequestError(f"{option} {count}: out of range", hint="give 1 or more")
+    return Asked(
+        engine=engine,
+        options=Options(
+            context=context,
+            version=version_of(catalog, engine, request.engine_build),
+            utilization=request.utilization,
+            max_num_seqs=request.max_num_seqs,
+            max_num_batched_tokens=request.max_num_batched_tokens,
+            kv_type=kv_type_of(engine, request.kv_type),
+        ),
+        concurrency=request.slots,
+        depth=min(_WORKLOAD.depth, context),
+    )
+
+
+def _grid(request: EvaluateRequest, of: Served, nodes: tuple[tuple[Node, int], ...]) -> Grid:
+    """The degrees as named; tensor parallelism takes the devices the others leave."""
+    total = sum(node.gpus * count for node, count in nodes)
+    rest = request.pipeline_parallel * (request.data_parallel if of.engine == "vllm" else 1)
+    tensor = request.tensor_parallel
+    if tensor is None:
+        tensor = max(total // rest, 1)
+    return Grid(
+        tensor_parallel=tensor,
+        pipeline_parallel=request.pipeline_parallel,
+        data_parallel=request.data_parallel,
+        expert_parallel=request.expert_parallel,
+        decode_context_parallel=request.decode_context_parallel,
+        redundant_experts=request.redundant_experts,
+        partition=request.split or (),
+    )
+
+
+def _site(
+    request: EvaluateRequest,
+    catalog: Catalog,
+    of: Served,
+    nodes: tuple[tuple[Node, int], ...],
+    grid: Grid,
+) -> Site:
+    """The same number of devices of every machine."""
+    machines = sum(node.machines * count for node, count in nodes)
+    smallest = min(node.gpus // node.machines for node, _ in nodes)
+    used, left = divmod(of.gpus(grid), machines)
+    if left or not 1 <= used <= smallest:
+        total = sum(node.gpus * count for node, count in nodes)
+        raise RequestError(
+            f"the layout takes {of.gpus(grid)} devices; {machines} "
+            f"{'machine has' if machines == 1 else 'machines have'} {total}, and every machine "
+            "gives as many",
+            hint="change --tp, --pp or --dp, or the number of nodes",
+        )
+    return Site(nodes=nodes, used=used, network=network_between(catalog, nodes))
+
+
+def _legal_hint(of: Served, catalog: Catalog, site: Site) -> str:
+    """A layout of the same devices that is legal."""
+    place = grids.place_of(catalog, site)
+    legal = [grid for grid in of.grids(place) if not of.illegal(grid, place)]
+    if not legal:
+        return "no layout of these devices is legal; take other nodes"
+    likest = max(legal, key=lambda grid: (grid.tensor_parallel, -grid.data_parallel))
+    return f"legal on these devices: {flags(likest)}"
+
+
+def _warnings(body: Body) -> tuple[str, ...]:
+    lines = [
+        f"{entry.node_type}: run `{entry.setting_command}` first"
+        for entry in body.cluster
+        if entry.setting_command
+    ]
+    idle = sum(device.slots == 0 for device in body.devices)
+    if idle:
+        lines.append("1 device holds nothing" if idle == 1 else f"{idle} devices hold nothing")
+    return tuple(lines)

@@ -1,0 +1,204 @@
+"""What gives the tightest rank of a grid more room, each remedy tried on the same site."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from planner.accounting import grids
+from planner.accounting.grids import Site
+from planner.catalog.load import Catalog
+from planner.engines.grid import Grid, GridMemory, Options
+from planner.engines.pages import KvType
+from planner.plan import Remedy, Verdict
+from planner.served import Asked, Served, served
+from planner.solver.grid_layouts import layouts_of
+from planner.solver.surroundings import CONTEXT_STEP, largest
+from planner.subject import ByDigest
+
+_UTILIZATION = 0.95
+_BATCHES = (4096, 2048)
+_SEQUENCES = (256, 64)
+_VERDICTS: dict[str, Verdict] = {"fits": "fits", "tight": "tight", "refused": "no"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridRig:
+    """A layout on a site, and the settings under which it is judged."""
+
+    catalog: Catalog
+    model: str
+    quant: str
+    asked: Asked
+    site: Site
+    grid: Grid
+
+    def served(self, options: Options) -> Served:
+        """What is served under other options."""
+        asked = replace(self.asked, options=options)
+        return served(self.catalog, self.model, self.quant, asked)
+
+    def memory(self, options: Options, grid: Grid, site: Site) -> GridMemory | None:
+        """What every rank then holds; None where the engine refuses the layout."""
+        of, place = self.served(options), grids.place_of(self.catalog, site)
+        stages = grids.stages_of(of, self.catalog, site, grid)
+        if stages is None or of.illegal(grid, place):
+            return None
+        return of.memory(grid, stages, place)
+
+
+def grid_remedies(rig: GridRig) -> tuple[Remedy, ...]:
+    """What gives more room than now, with the verdict then; only what the engine accepts."""
+    options = rig.asked.options
+    now = rig.memory(options, rig.grid, rig.site)
+    if now is None:
+        return ()
+    tried = [*_settings(rig, now), *_contexts(rig)]
+    if all(remedy.verdict == "no" for remedy in tried):
+        tried.extend(_together(rig))
+    tried += [*_layouts(rig), *_one_more(rig)]
+    least = room_of(now)
+    return tuple(remedy for remedy in tried if remedy.headroom_bytes > least)
+
+
+def room_of(memory: GridMemory) -> int:
+    """Free bytes of the tightest rank, overheads at their upper ends."""
+    return min(rank.device - rank.total for rank in memory.ranks)
+
+
+def _remedy(memory: GridMemory | None, change: str, option: str | None) -> Iterator[Remedy]:
+    if memory is not None:
+        verdict = _VERDICTS[memory.fit.verdict]
+        yield Remedy(change=change, headroom_bytes=room_of(memory), verdict=verdict, option=option)
+
+
+def _settings(rig: GridRig, now: GridMemory) -> Iterator[Remedy]:
+    """A larger share of the device, smaller batches, an 8-bit cache."""
+    options, limits = rig.asked.options, now.limits
+    changed: list[tuple[str, str, Options]] = []
+    if limits.utilization < _UTILIZATION:
+        share = f"{_UTILIZATION:g}"
+        more = replace(options, utilization=_UTILIZATION)
+        changed.append((f"utilization {share}", f"--utilization {share}", more))
+    for tokens in _BATCHES:
+        if tokens < limits.max_num_batched_tokens:
+            fewer = replace(
+                options,
+                max_num_batched_tokens=tokens,
+                max_num_seqs=min(limits.max_num_seqs, tokens),
+            )
+            text = f"{tokens:,} tokens per step"
+            changed.append((text, f"--max-num-batched-tokens {tokens}", fewer))
+    for requests in _SEQUENCES:
+        if requests < limits.max_num_seqs:
+            fewer = replace(options, max_num_seqs=requests)
+            changed.append((f"{requests} requests per step", f"--max-num-seqs {requests}", fewer))
+    if options.kv_type == "auto":
+        changed.append(("KV cache in fp8", "--kv-type fp8", replace(options, kv_type="fp8")))
+    for change, option, settings in changed:
+        yield from _remedy(rig.memory(settings, rig.grid, rig.site), change, option)
+
+
+def _contexts(rig: GridRig) -> Iterator[Remedy]:
+    """The longest context that fits with overheads at their upper ends."""
+    options = rig.asked.options
+    steps = longest(rig, options)
+    size = steps * CONTEXT_STEP
+    if steps and size < options.context:
+        found = rig.memory(replace(options, context=size), rig.grid, rig.site)
+        yield from _remedy(found, f"context {size:,}", f"--context {size}")
+
+
+def _together(rig: GridRig) -> Iterator[Remedy]:
+    """All that costs little speed at once, and with it the longest context that fits."""
+    small = replace(
+        rig.asked.options,
+        utilization=max(rig.asked.options.utilization or 0.0, _UTILIZATION),
+        max_num_batched_tokens=_BATCHES[-1],
+        max_num_seqs=_SEQUENCES[-1],
+    )
+    change = f"utilization {_UTILIZATION:g}, {_BATCHES[-1]:,} tokens and {_SEQUENCES[-1]} requests "
+    change += "per step"
+    option = f"--utilization {_UTILIZATION:g} --max-num-batched-tokens {_BATCHES[-1]} "
+    option += f"--max-num-seqs {_SEQUENCES[-1]}"
+    narrow: KvType = "fp8" if small.kv_type == "auto" else small.kv_type
+    for options in (small, replace(small, kv_type=narrow)):
+        steps = longest(rig, options)
+        if steps:
+            size = steps * CONTEXT_STEP
+            found = rig.memory(replace(options, context=size), rig.grid, rig.site)
+            if options.kv_type != rig.asked.options.kv_type:
+                change += f", KV cache in {options.kv_type}"
+                option += f" --kv-type {options.kv_type}"
+            yield from _remedy(found, f"{change}, context {size:,}", f"{option} --context {size}")
+            return
+
+
+def longest(rig: GridRig, options: Options) -> int:
+    """Steps of the longest context, at most that of `options`, that fits at the upper ends."""
+
+    def works(steps: int) -> bool:
+        shorter = replace(options, context=min(steps * CONTEXT_STEP, options.context))
+        found = rig.memory(shorter, rig.grid, rig.site)
+        return found is not None and room_of(found) >= 0
+
+    most = -(-options.context // CONTEXT_STEP)
+    return largest(1, most, works) if works(1) else 0
+
+
+def _layouts(rig: GridRig) -> Iterator[Remedy]:
+    """The fastest other layout of the same devices that fits, or the roomiest."""
+    found = _best_layout(rig, rig.site)
+    if found is not None and found[0] != rig.grid:
+        yield from _remedy(found[1], words(found[0]), flags(found[0]))
+
+
+def _best_layout(rig: GridRig, site: Site) -> tuple[Grid, GridMemory] | None:
+    of = rig.served(rig.asked.options)
+    place = grids.place_of(rig.catalog, site)
+    roomiest: tuple[Grid, GridMemory] | None = None
+    for timed in layouts_of(of, ByDigest(rig.catalog)).layouts_of_site(site):
+        stages = grids.stages_of(of, rig.catalog, site, timed.grid)
+        assert stages is not None
+        memory = of.memory(timed.grid, stages, place)
+        if memory.fit.verdict == "fits":
+            return timed.grid, memory
+        if roomiest is None or room_of(memory) > room_of(roomiest[1]):
+            roomiest = timed.grid, memory
+    return roomiest
+
+
+def _one_more(rig: GridRig) -> Iterator[Remedy]:
+    """One node more with the fastest layout that then fits."""
+    *before, (node, count) = rig.site.nodes
+    network = rig.site.network
+    if network is None and node.networks:
+        network = rig.catalog.networks[node.networks[0]]
+    if network is None:
+        return
+    more = replace(rig.site, nodes=(*before, (node, count + 1)), network=network)
+    found = _best_layout(rig, more)
+    if found is not None:
+        option = f"--node {node.name}:{count + 1} {flags(found[0])}"
+        yield from _remedy(found[1], f"one {node.name} more, {words(found[0])}", option)
+
+
+def words(grid: Grid) -> str:
+    """A grid in words: `TP 8, PP 2`."""
+    return ", ".join(f"{name} {degree}" for name, _, degree in _degrees(grid))
+
+
+def flags(grid: Grid) -> str:
+    """A grid as options of `plan evaluate`."""
+    return " ".join(f"{flag} {degree}" for _, flag, degree in _degrees(grid))
+
+
+def _degrees(grid: Grid) -> list[tuple[str, str, int]]:
+    every = [
+        ("TP", "--tp", grid.tensor_parallel),
+        ("PP", "--pp", grid.pipeline_parallel),
+        ("DP", "--dp", grid.data_parallel),
+        ("EP", "--ep", grid.expert_parallel),
+        ("DCP", "--dcp", grid.decode_context_parallel),
+    ]
+    return every[:1] + [entry for entry in every[1:] if entry[2] > 1]
