@@ -14,15 +14,17 @@ from planner.catalog.load import Catalog
 from planner.catalog.schema import Gpu, ModelRow, Quantization
 from planner.engines import serving
 from planner.engines.beside import Beside, beside_of
+from planner.engines.cache_rules import told_cache_type
 from planner.engines.grid import Grid, GridMemory, Options, Place
 from planner.engines.pages import KvType
 from planner.engines.serving import GRID_ENGINES
-from planner.errors import EngineError
+from planner.errors import EngineError, FactsError
 from planner.model.architecture import Architecture
 from planner.model.cache import cache_bytes
 from planner.model.checkpoint_weights import checkpoint_weights
 from planner.model.config_file import flatten
 from planner.model.encoders import no_text, why_no_text
+from planner.model.huggingface import network_type
 from planner.model.row_scheme import declared, published_checkpoints, scheme_of
 from planner.quantization.scheme import Scheme
 from planner.request import EvaluateRequest, PlanRequest
@@ -49,6 +51,8 @@ class Served:
 
     row: ModelRow
     architecture: Architecture
+    network: str
+    """`model_type` of the text network, by which engines know what they serve."""
     quantization: Quantization
     scheme: Scheme
     own: bool
@@ -86,6 +90,16 @@ class Served:
             lines.append(
                 f"{self.quantization.name}: which layers are quantized is as publishers usually do"
             )
+        if self.cache_type != self.options.kv_type:
+            lines.append(
+                f"KV cache in {self.cache_type}: by itself {self.title} would keep 8 bits of this "
+                "checkpoint, which --kv-type fp8 plans"
+            )
+        if serving.models(self.engine).by_transformers(self.network):
+            lines.append(
+                f"{self.title} serves networks of type '{self.network}' by Transformers' modules: "
+                "what these do not split is on every device, so weights may take more"
+            )
         return tuple(lines)
 
     @property
@@ -96,6 +110,18 @@ class Served:
             options=self.options,
             concurrency=self.concurrency,
             depth=self.depth,
+        )
+
+    @property
+    def pipelined(self) -> bool:
+        """Whether the engine can split the network into pipeline stages."""
+        return not serving.models(self.engine).no_pipeline(self.network)
+
+    @property
+    def cache_type(self) -> KvType:
+        """The cache type as the engine must be told it."""
+        return told_cache_type(
+            self.engine, self.network, self.architecture, self.scheme, self.options
         )
 
     def gpus(self, grid: Grid) -> int:
@@ -110,7 +136,7 @@ class Served:
     def least_bytes(self) -> int:
         """Weights once and the cache of all requests: no layout holds less on all its ranks."""
         weights = checkpoint_weights(self.architecture, self.scheme, mtp=False).total_bytes
-        types = {"auto": "f16", "fp8": "fp8"}
+        types = {"auto": "f16", "bfloat16": "f16", "fp8": "fp8"}
         if self.options.kv_type not in types:
             return weights
         groups = cache_bytes(self.architecture, self.context, types[self.options.kv_type])
@@ -126,17 +152,27 @@ class Served:
         key = (grid, place)
         if key not in self._illegal:
             rules = serving.rules(self.engine)
-            self._illegal[key] = rules.illegal(
-                self.architecture, self.scheme, grid, self.options, place
-            )
+            found = rules.illegal(self.architecture, self.scheme, grid, self.options, place)
+            if grid.pipeline_parallel > 1 and not self.pipelined:
+                found += (
+                    f"{self.title} cannot split networks of type '{self.network}' into pipeline "
+                    "stages",
+                )
+            self._illegal[key] = found
         return self._illegal[key]
+
+    def notes(self, grid: Grid, place: Place) -> tuple[str, ...]:
+        """What is worth knowing of a legal layout, a sentence each."""
+        rules = serving.rules(self.engine)
+        return rules.notes(self.architecture, self.scheme, grid, self.options, place)
 
     def grids(self, place: Place) -> tuple[Grid, ...]:
         """Layouts of a place worth a look, legal or not."""
         found = self._grids.get(place)
         if found is None:
-            rules = serving.rules(self.engine)
-            found = self._grids[place] = rules.grids(self.architecture, place)
+            every = serving.rules(self.engine).grids(self.architecture, place)
+            found = tuple(x for x in every if self.pipelined or x.pipeline_parallel == 1)
+            self._grids[place] = found
         return found
 
     def memory(self, grid: Grid, stages: Sequence[tuple[Gpu, int]], place: Place) -> GridMemory:
@@ -288,11 +324,14 @@ def _served(key: ByDigest, name: str, quant: str, asked: Asked) -> Served:
     architecture = architecture_of(catalog, name)
     if not architecture.decodes:
         raise no_text(why_no_text(flatten(row.config)) or "it says so")
+    network = network_type(flatten(row.config))
+    _check_served(asked, network)
     scheme, own = scheme_of(row, architecture, quantization.name)
     beside = beside_of(row.config)
     return Served(
         row=row,
         architecture=architecture,
+        network=network,
         quantization=quantization,
         scheme=scheme,
         own=own,
@@ -301,8 +340,35 @@ def _served(key: ByDigest, name: str, quant: str, asked: Asked) -> Served:
         options=asked.options,
         concurrency=asked.concurrency,
         depth=asked.depth,
-        file_bytes=checkpoint_weights(architecture, scheme).total_bytes + beside.tower,
+        file_bytes=_stored_bytes(row, architecture, scheme) + beside.tower,
     )
+
+
+def _check_served(asked: Asked, network: str) -> None:
+    """Refuses networks that the engine does not serve."""
+    reason = serving.models(asked.engine).unsupported(network, asked.options.version)
+    if reason is None:
+        return
+    others = [
+        f"--engine {name}"
+        for name in GRID_ENGINES
+        if name != asked.engine and serving.models(name).unsupported(network) is None
+    ]
+    raise EngineError(reason, hint=f"take {(others or ['--engine llama.cpp'])[0]}")
+
+
+def _stored_bytes(row: ModelRow, architecture: Architecture, scheme: Scheme) -> int:
+    """Tensor bytes of the checkpoint.
+
+    Raises:
+        EngineError: the format cannot hold one of the matrices.
+    """
+    try:
+        return checkpoint_weights(architecture, scheme).total_bytes
+    except FactsError as error:
+        raise EngineError(
+            f"{row.name} cannot be stored in {scheme.name}: {error}", hint=error.hint
+        ) from error
 
 
 def unpublished(served: Served) -> tuple[str, ...]:

@@ -100,11 +100,13 @@ def place_of(catalog: Catalog, site: Site) -> Place:
         capability=min(least) if len(least) == len(known) else None,
         gpus_per_machine=site.used,
         gpus=site.used * site.machines,
+        generations=tuple(sorted({gpu.architecture for gpu in gpus})),
     )
 
 
 def _capability(gpu: Gpu) -> tuple[int, int] | None:
-    if gpu.compute_capability is None:
+    """Of CUDA; other families name their generations."""
+    if gpu.family != "cuda" or gpu.compute_capability is None:
         return None
     major, _, minor = gpu.compute_capability.partition(".")
     return int(major), int(minor or 0)
@@ -198,7 +200,7 @@ def engine_of(served: Served, memory: GridMemory) -> Serving:
         utilization=limits.utilization,
         max_num_seqs=limits.max_num_seqs,
         max_num_batched_tokens=limits.max_num_batched_tokens,
-        kv_type=served.options.kv_type,
+        kv_type=served.cache_type,
     )
 
 

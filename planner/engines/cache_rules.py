@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from planner.engines.capabilities import VLLM, Engine, capability, dotted
-from planner.engines.pages import LATENT_BYTES
+from planner.engines.grid import Options
+from planner.engines.pages import LATENT_BYTES, KvType
+from planner.engines.releases import release
 from planner.engines.rules_shared import Case, mixers
-from planner.model.architecture import Grouped, Latent
+from planner.model.architecture import Architecture, Grouped, Latent
+from planner.quantization.scheme import Scheme
 
 AMPERE = (8, 0)
 FLASHINFER_HEADS = (64, 128, 256, 512)
@@ -16,6 +19,37 @@ PACKED_ROW = (512, 64)
 """Latent and rotary part of the packed rows of FlashMLA's sparse kernels."""
 SPARSE_LEAST = (9, 0)
 """Sparse MLA backends of vLLM 0.32 (v1/attention/backends/mla) are for Hopper and Blackwell."""
+
+WIDE_SINCE = (0, 11, 0)
+"""First vLLM that can be told to keep 16 bits."""
+NARROW_BY_DEFAULT = {"sglang": frozenset({"muse_glimmer_text"}), "vllm": frozenset[str]()}
+"""Networks whose cache an engine keeps in FP8 unless told otherwise (sglang 0.5.23,
+srt/arg_groups/overrides.py), beside those with an indexer."""
+
+
+def told_cache_type(
+    engine: str, network: str, architecture: Architecture, scheme: Scheme, options: Options
+) -> KvType:
+    """What an engine must be told to keep the cache as planned: `auto` is not always 16 bits.
+
+    Checkpoints that have scales for it, and latent attention with an indexer, get 8 bits then.
+
+    Source: vllm 0.32.0, `resolve_kv_cache_dtype_string` of vllm/utils/torch_utils.py,
+    vllm/model_executor/layers/attention/attention.py and models/config.py; sglang 0.5.23,
+    srt/mem_cache/kv_cache_dtype.py and srt/arg_groups/overrides.py.
+
+    Args:
+        engine: of `GRID_ENGINES`.
+        network: `model_type` of the text network.
+        architecture: the network.
+        scheme: how the checkpoint stores it.
+        options: the planned type, and the version.
+    """
+    if options.kv_type != "auto" or (engine == "vllm" and release(options.version) < WIDE_SINCE):
+        return options.kv_type
+    sparse = any(isinstance(x, Latent) and x.top_k for x in mixers(architecture))
+    narrow = scheme.kv_scales or sparse or network in NARROW_BY_DEFAULT[engine]
+    return "bfloat16" if narrow and scheme.dtype == "BF16" else "auto"
 
 
 def cache_refusals(engine: Engine, case: Case) -> Iterator[str]:

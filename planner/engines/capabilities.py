@@ -44,6 +44,8 @@ class Support:
     """And from which on it computes in the format; None is weights only, as the format means."""
     rocm: bool = True
     """Whether it loads on AMD's GPUs."""
+    rocm_from: tuple[str, ...] = ()
+    """Generations of AMD's it loads on; empty is all the engine runs on."""
     rocm_native: bool = True
     """Whether it computes there in the format, if anywhere."""
     bits: tuple[int, ...] = ()
@@ -66,6 +68,8 @@ class Engine:
     formats: tuple[Support, ...]
     caches: tuple[tuple[KvType, Capability], ...]
     """Types of KV cache, and the compute capability from which on it keeps them."""
+    rocm: tuple[str, ...]
+    """Generations of AMD's that it runs on."""
 
     def support(self, form: Format, version: str) -> Support | None:
         """How a version runs a format; None where it does not load it."""
@@ -108,28 +112,56 @@ def kind_of(form: Format) -> str:
             assert_never(form)
 
 
+_AMD_FLOAT8 = ("cdna3", "cdna4", "rdna4")
+"""AMD's generations with units for 8-bit floats; vLLM's own check also passes cdna2 without."""
+_AMD_SERVERS = ("cdna3", "cdna4")
+
 VLLM = Engine(
     name="vLLM",
     version="0.32.0",
     least=(7, 5),
     formats=(
         Support(kind="plain", least=(7, 5), source="platforms/cuda.py"),
-        Support(kind="fp8", least=(7, 5), native=(8, 9), source="quantization/fp8.py"),
+        Support(
+            kind="fp8",
+            least=(7, 5),
+            native=(8, 9),
+            rocm_from=_AMD_FLOAT8,
+            source="quantization/fp8.py, platforms/rocm.py",
+        ),
         Support(
             kind="fp8-channel",
             least=(7, 5),
             native=(8, 9),
+            rocm_from=_AMD_FLOAT8,
             source="compressed_tensors_w8a8_fp8.py, compressed_tensors_w8a16_fp8.py",
         ),
-        Support(kind="mxfp8", least=(7, 5), native=(10, 0), source="w8a8_mxfp8.py, modelopt.py"),
+        Support(
+            kind="mxfp8",
+            least=(7, 5),
+            native=(10, 0),
+            rocm_from=("cdna4",),
+            source="w8a8_mxfp8.py, modelopt.py, platforms/rocm.py",
+        ),
         Support(kind="int8", least=(7, 5), native=(7, 5), source="w8a8_int8.py"),
         Support(kind="packed", least=(7, 5), bits=(4, 8), source="compressed_tensors_wNa16.py"),
         Support(kind="awq", least=(7, 5), bits=(4,), source="auto_awq.py"),
         Support(kind="gptq", least=(7, 5), bits=(4, 8), source="auto_gptq.py, marlin.py"),
         Support(
-            kind="nvfp4", least=(7, 5), native=(10, 0), rocm_native=False, source="modelopt.py"
+            kind="nvfp4",
+            least=(7, 5),
+            native=(10, 0),
+            rocm_from=_AMD_SERVERS,
+            rocm_native=False,
+            source="modelopt.py",
         ),
-        Support(kind="mxfp4", least=(8, 0), native=(10, 0), source="mxfp4.py"),
+        Support(
+            kind="mxfp4",
+            least=(8, 0),
+            native=(10, 0),
+            rocm_from=_AMD_SERVERS,
+            source="mxfp4.py, platforms/rocm.py",
+        ),
         Support(
             kind="bitsandbytes",
             least=(7, 5),
@@ -144,6 +176,7 @@ VLLM = Engine(
         ("fp8_ds_mla", (9, 0)),
         ("nvfp4_ds_mla", (10, 0)),
     ),
+    rocm=("cdna2", "cdna3", "cdna4", "rdna3", "rdna3.5", "rdna4"),
 )
 
 SGLANG = Engine(
@@ -177,6 +210,7 @@ SGLANG = Engine(
         Support(kind="bitsandbytes", least=(7, 5), rocm=False, source="bitsandbytes.py"),
     ),
     caches=(("auto", ANY), ("bfloat16", (8, 0)), ("fp8", (8, 9))),
+    rocm=_AMD_SERVERS,
 )
 
 
@@ -200,11 +234,24 @@ def device_refusals(engine: Engine, case: Case) -> Iterator[str]:
         case "cuda":
             return
         case "rocm":
-            for form, support in _used(engine, case):
-                if not support.rocm:
-                    yield f"{engine.name} loads {format_name(form)} on NVIDIA GPUs only"
+            yield from _generation_refusals(engine, case)
         case _:
             yield f"{engine.name} is planned for NVIDIA and AMD GPUs, not for '{place.family}'"
+
+
+def _generation_refusals(engine: Engine, case: Case) -> Iterator[str]:
+    """Of AMD's devices, which have generations for capabilities."""
+    strange = [name for name in case.place.generations if name not in engine.rocm]
+    if strange:
+        yield f"{engine.name} does not run on AMD's {', '.join(strange)}"
+        return
+    for form, support in _used(engine, case):
+        allowed = support.rocm_from or engine.rocm
+        if not support.rocm:
+            yield f"{engine.name} loads {format_name(form)} on NVIDIA GPUs only"
+        for name in case.place.generations:
+            if support.rocm and name not in allowed:
+                yield f"{engine.name} loads {format_name(form)} on {', '.join(allowed)}, not {name}"
 
 
 def _capability_refusals(engine: Engine, case: Case, have: Capability) -> Iterator[str]:

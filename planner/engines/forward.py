@@ -30,6 +30,20 @@ def dense_bytes(
     return tokens * elements * HALF
 
 
+def gathered_bytes(
+    architecture: Architecture, layer: Layer, shards: Shards, tokens: int, replicas: int
+) -> int:
+    """The same where replicas of attention with `tokens` each share one network, dense ones too.
+
+    tokens * (3 * replicas * width + 3.75 * hidden) * 2 B, and of several replicas inputs and
+    results of all of them.
+    """
+    hidden = architecture.hidden
+    elements = 3 * replicas * _dense_width(layer, shards) + round(RESIDUAL_COPIES * hidden)
+    elements += 2 * replicas * hidden if replicas > 1 else 0
+    return tokens * elements * HALF
+
+
 def expert_bytes(
     architecture: Architecture, layer: Layer, shards: Shards, tokens: int, *, shared: bool = False
 ) -> int:

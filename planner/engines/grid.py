@@ -70,6 +70,8 @@ class Place:
     """Of the smallest machine."""
     gpus: int
     """In all."""
+    generations: tuple[str, ...] = ()
+    """Of the devices, in the maker's words, e.g. `cdna3`; empty where they are not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

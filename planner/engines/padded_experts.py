@@ -29,6 +29,4 @@ def padded_experts(shards: Shards, scheme: Scheme) -> Shards:
     """The same cut, with experts padded where the scheme's kernels pad them."""
     if not has_mxfp4_experts(scheme):
         return shards
-    return replace(
-        shards, expert_width_multiple=MXFP4_WIDTH, expert_hidden_multiple=MXFP4_HIDDEN
-    )
+    return replace(shards, expert_width_multiple=MXFP4_WIDTH, expert_hidden_multiple=MXFP4_HIDDEN)

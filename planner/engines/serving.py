@@ -71,6 +71,24 @@ class Rules(Protocol):
         """Why a version, or the default, loads no checkpoint of a scheme; None where it does."""
 
 
+class Models(Protocol):
+    """What every such engine's `models` module offers."""
+
+    def unsupported(self, model_type: str, version: str = ...) -> str | None:
+        """Why a version does not serve networks of a type; None where it does."""
+
+    def no_pipeline(self, model_type: str) -> bool:
+        """Whether networks of a type cannot be split into pipeline stages."""
+
+    def by_transformers(self, model_type: str) -> bool:
+        """Whether it serves a type by Transformers' modules."""
+
+
+def models(engine: str) -> Models:
+    """The networks of an engine of `GRID_ENGINES`."""
+    return cast(Models, importlib.import_module(f"planner.engines.{engine}.models"))
+
+
 def serving(engine: str) -> Serving:
     """The accounting of an engine of `GRID_ENGINES`."""
     return cast(Serving, importlib.import_module(f"planner.engines.{engine}.serving"))

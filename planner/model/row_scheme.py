@@ -17,6 +17,9 @@ from planner.quantization.scheme import Scheme
 
 _BESIDE = "hf_quant_config.json"
 """What ModelOpt writes beside the config."""
+_WHOLE_NVFP4 = frozenset({"qwen3moe"})
+"""GGUF names of mixtures of experts of which NVFP4 is published with attention in it
+(hf_quant_config.json of nvidia/Qwen3-235B-A22B-NVFP4)."""
 
 
 def declared(row: ModelRow) -> Scheme | None:
@@ -34,7 +37,9 @@ def scheme_of(row: ModelRow, architecture: Architecture, quant: str) -> tuple[Sc
     Raises:
         FactsError: no checkpoint format of that name, or a declared one that is not understood.
     """
-    return scheme_for(row.config, quant, declared(row), experts=architecture.has_experts)
+    whole = quant.casefold() == "nvfp4" and architecture.gguf_name in _WHOLE_NVFP4
+    experts = architecture.has_experts and not whole
+    return scheme_for(row.config, quant, declared(row), experts=experts)
 
 
 def published_checkpoints(row: ModelRow) -> tuple[str, ...]:

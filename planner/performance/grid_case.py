@@ -51,7 +51,7 @@ class GridCase:
         )
         if self.engine == "vllm":
             return weight_shards(self.scheme, vllm.parallel(self.grid, place))
-        return sglang_layout.shards_of(sglang.parallel(self.grid, place))
+        return sglang_layout.weight_shards(self.scheme, sglang.parallel(self.grid, place))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

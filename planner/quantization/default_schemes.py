@@ -1,7 +1,9 @@
 """Schemes of checkpoint formats by the name people use, where no config says which layers.
 
 Quantization layer. Linear layers of the blocks are quantized, those publishers keep are kept; MXFP4
-as published (gpt-oss, Kimi K3) is of routed experts alone where there are any.
+as published (gpt-oss, Kimi K3) is of routed experts alone where there are any. So is NVFP4: of ten
+published mixtures of experts in tests/reality/checkpoint_bytes.csv nine keep attention in 16 or 8
+bits, all or most of it, and six the shared experts; the tenth is Qwen3.
 """
 
 from __future__ import annotations
@@ -51,6 +53,9 @@ _FORMATS: Mapping[str, Format] = MappingProxyType(
 )
 _BLOCK = 128
 
+_OF_EXPERTS = ("MXFP4", "NVFP4")
+"""Formats of routed experts alone where there are any."""
+
 _HALF = ("AWQ", "GPTQ-Int4", "GPTQ-Int8")
 """Formats whose writers keep the rest in F16."""
 
@@ -71,7 +76,7 @@ def default_scheme(name: str, *, experts: bool) -> Scheme:
         return Scheme(name, dtype=name)
     form = _FORMATS.get(name)
     if form is not None:
-        start = "mlp.experts." if name == "MXFP4" and experts else ""
+        start = "mlp.experts." if name in _OF_EXPERTS and experts else ""
         return Scheme(name, ((start, form),), dtype="F16" if name in _HALF else "BF16")
     if found := _EXL.fullmatch(name):
         kind = Exl2 if found["version"] == "2" else Exl3

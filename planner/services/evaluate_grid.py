@@ -7,7 +7,6 @@ from planner.accounting import capacity_assumptions, grids
 from planner.accounting.grids import Site
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Node
-from planner.engines import serving
 from planner.engines.grid import Grid, Options
 from planner.errors import IllegalLayout, RequestError
 from planner.plan import Body, Evaluation, Solver
@@ -67,8 +66,6 @@ def evaluate_grid(
             catalog=catalog, model=request.model, quant=quant, asked=asked, site=site, grid=grid
         )
         body = body.model_copy(update={"remedies": grid_remedies(rig)})
-    rules = serving.rules(engine)
-    notes = rules.notes(of.architecture, of.scheme, grid, of.options, place)
     return Evaluation(
         **{name: getattr(body, name) for name in Body.model_fields},
         request=request,
@@ -78,7 +75,7 @@ def evaluate_grid(
             *of.assumptions,
             *capacity_assumptions(catalog, (entry.gpu for entry in body.cluster)),
         ),
-        warnings=(*unpublished(of), *notes, *_warnings(body)),
+        warnings=(*unpublished(of), *of.notes(grid, place), *_warnings(body)),
         planner_version=__version__,
         catalog_digest=catalog.digest,
     )

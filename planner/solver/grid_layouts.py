@@ -43,7 +43,7 @@ class Layouts:
     def __init__(self, served: Served, catalog: Catalog) -> None:
         self.served, self.catalog = served, catalog
         self._timed: dict[tuple[Nodes, str | None], tuple[Timed, ...]] = {}
-        self._stages: dict[tuple[str, int, str | None], int] = {}
+        self._stages: dict[tuple[str, int, str | None], float] = {}
         self._fits: dict[tuple[object, ...], Grid | None] = {}
 
     def fastest(
@@ -85,8 +85,8 @@ class Layouts:
         every = (self._time(site, grid) for grid in self._legal(site))
         return sorted(every, key=lambda each: each.best)
 
-    def least_stage(self, node: str, count: int, network: str | None) -> int:
-        """Nanoseconds of a step of one user on the best single stage of up to `count` nodes.
+    def least_stage(self, node: str, count: int, network: str | None) -> float:
+        """Seconds of a step of one user on the best single stage of up to `count` nodes.
 
         Whether it fits or not: no pipeline of such stages takes less, nor do their shares of the
         layers on the stages of another's.
@@ -101,19 +101,18 @@ class Layouts:
             found = self._stages[key] = own
         return found
 
-    def _single_stages(self, node: str, count: int, network: str | None) -> int:
+    def _single_stages(self, node: str, count: int, network: str | None) -> float:
         row = self.catalog.node(node)
         joint = None if network is None else self.catalog.networks[network]
         each = row.gpus // row.machines
         counts = {each, *(1 << bit for bit in range(each.bit_length()))}
         sites = (Site(nodes=((row, count),), used=used, network=joint) for used in counts)
-        times = [
+        return min(
             grids.step(self.served, self.catalog, site, grid, users=1).best
             for site in sites
             for grid in self.served.grids(grids.place_of(self.catalog, site))
             if grid.pipeline_parallel == 1
-        ]
-        return int(min(times) * 1e9)
+        )
 
     def sites(self, nodes: Nodes, network: str | None) -> Iterator[Site]:
         """All devices of every machine, or as many as a power of two."""
@@ -129,7 +128,7 @@ class Layouts:
     def _used(nodes: Sequence[Node]) -> list[int]:
         """Devices of every machine: all of equally many, or a power of two, most first."""
         each = {node.gpus // node.machines for node in nodes}
-        counts = {1 << (min(each).bit_length() - 1)}
+        counts = {1 << bit for bit in range(min(each).bit_length())}
         return sorted(counts | (each if len(each) == 1 else set()), reverse=True)
 
     def _room(self, node: Node) -> int:

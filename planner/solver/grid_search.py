@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +17,8 @@ from planner.solver.grid_layouts import Layouts, Nodes, Timed
 from planner.solver.problem import Goal, Joint, Limits, Option, Pick, Picks
 from planner.solver.search import Candidate, Clock, Found, cost_of
 
+_ROUNDING = 1e-3
+"""Nanoseconds by which sums of the same times may differ."""
 JUDGED = 0.002
 """Deterministic seconds counted for each site judged."""
 
@@ -146,7 +149,7 @@ class GridProblem:
             )
             for pick in entry.picks
         )
-        time = least // self.layouts.served.concurrency
+        time = math.ceil(least / self.layouts.served.concurrency * 1e9 - _ROUNDING)
         return replace(entry, time=max(entry.time, time), refined=True)
 
     def _multisets(self, limits: Limits) -> Iterator[Picks]:

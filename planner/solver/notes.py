@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterator, Sequence
 
 from planner import accounting, served
-from planner.accounting import capacity_assumptions
+from planner.accounting import capacity_assumptions, grids
 from planner.engines.llama_cpp import overheads
 from planner.model.own_quantization import OWN
 from planner.plan import Body
@@ -16,6 +16,7 @@ from planner.solver.formulation import Formulation
 from planner.solver.session import Session
 from planner.subject import Subject, unpublished
 from planner.units import GIB
+from planner.verify import grid
 
 STALE = datetime.timedelta(days=90)
 """Age from which a price is called old, counted to the newest date of the catalogs."""
@@ -85,11 +86,13 @@ def warnings(session: Session, formulation: Formulation, body: Body) -> tuple[st
 
 def _warnings(session: Session, formulation: Formulation, body: Body) -> Iterator[str]:
     request, catalog, subject = session.request, session.catalog, formulation.subject
-    if subject.row.usual:
-        yield f"usually served another way: {subject.row.usual}"
     if isinstance(subject, Served):
         yield from served.unpublished(subject)
+        site = grid.site_of(catalog, body)
+        yield from subject.notes(grids.grid_of(body.layout), grids.place_of(catalog, site))
     else:
+        if subject.row.usual:
+            yield f"usually served another way: {subject.row.usual}"
         yield from unpublished(subject.row, subject.quantization.name)
     workload = request.input_tokens + request.output_tokens
     if workload > subject.context:

@@ -16,8 +16,9 @@ from planner.errors import EngineError
 from planner.plan import Layout, Serving
 
 PARTITION_VARIABLE = "SGLANG_PP_LAYER_PARTITION"
-KV_TYPES = {"auto": "auto", "bfloat16": "bfloat16", "fp8": "fp8_e4m3"}
-"""KV cache types of a plan, and what SGLang calls them."""
+KV_TYPES = {"auto": "auto", "bfloat16": "bf16", "fp8": "fp8_e4m3"}
+"""KV cache types of a plan, and what SGLang calls them: its backend for latents on Blackwell takes
+`bf16`, but not `bfloat16` (`_mla_kv_cache_dtype_checks` of srt/arg_groups/overrides.py)."""
 
 
 def server_arguments(engine: Serving, layout: Layout) -> tuple[str, ...]:

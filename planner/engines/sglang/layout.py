@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from planner.engines.padded_experts import padded_experts
 from planner.engines.sharding import Shards, checked_partition
 from planner.model.architecture import Architecture
+from planner.quantization.scheme import Scheme
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,3 +70,8 @@ def shards_of(parallel: Parallel) -> Shards:
         vocabulary=parallel.attention_ways,
         redundant_experts=parallel.redundant_experts,
     )
+
+
+def weight_shards(scheme: Scheme, parallel: Parallel) -> Shards:
+    """How the layout cuts weights; experts in MXFP4 are padded to what their kernels take."""
+    return padded_experts(shards_of(parallel), scheme)

@@ -14,13 +14,13 @@ from fractions import Fraction
 
 from planner.engines.beside import TEXT_ONLY, Beside
 from planner.engines.fit import Fit, Room, judged
-from planner.engines.forward import dense_bytes, expert_bytes
+from planner.engines.forward import expert_bytes, gathered_bytes
 from planner.engines.graphs import GRAPHS_PER_LAYER
 from planner.engines.held import RankHeld
 from planner.engines.pages import LayerPage, layer_page
 from planner.engines.ranges import Range, exactly, least
 from planner.engines.rank_sizes import rank_sizes
-from planner.engines.sglang.layout import Parallel, shards_of, stages
+from planner.engines.sglang.layout import Parallel, stages, weight_shards
 from planner.engines.sglang.settings import VERSIONS, Settings, static_fraction, step_sizes
 from planner.engines.sharding import Rank, Shards, ranks_of
 from planner.model.architecture import Architecture
@@ -127,7 +127,7 @@ def layout_memory(
         UnsupportedArchitecture: compressed attention.
     """
     fraction = static_fraction(architecture, parallel, settings, memory)
-    shards = shards_of(parallel)
+    shards = weight_shards(scheme, parallel)
     partition = stages(architecture, parallel)
     asked = _Asked(architecture, scheme, parallel, settings, memory, beside, fraction, shards)
     ranks = ranks_of(architecture, shards, parallel.tensor_parallel, partition)
@@ -182,15 +182,18 @@ def _rank_memory(asked: _Asked, rank: Rank) -> RankMemory:
 def _working(asked: _Asked, rank: Rank) -> Range:
     """The formulas of a forward pass; graphs by layer as vLLM's. No log says how close it is.
 
-    chunk tokens through the widest block, and batch * vocabulary * 6 B of logits.
+    A chunk, shared out over replicas of attention, through the widest block, and
+    batch * vocabulary * 6 B of logits.
     """
     architecture, shards = asked.architecture, asked.shards
     chunk, batch = step_sizes(asked.parallel, asked.settings, asked.memory)
+    replicas = asked.parallel.attention_data_parallel
+    own = max(1, chunk // replicas)
     layers = [architecture.layers[index] for index in rank.layers]
     forward = max(
         (
-            dense_bytes(architecture, layer, shards, chunk)
-            + expert_bytes(architecture, layer, shards, chunk)
+            gathered_bytes(architecture, layer, shards, own, replicas)
+            + expert_bytes(architecture, layer, shards, own * replicas)
             for layer in layers
         ),
         default=0,

@@ -56,14 +56,15 @@ _BY_TRANSFORMERS = _types(
 )
 
 
-def unsupported(model_type: str) -> str | None:
+def unsupported(model_type: str, version: str = VERSION) -> str | None:
     """Why SGLang does not serve networks of a type; None where it does, or nobody knows.
 
     Args:
         model_type: of the text network, as its config.json says.
+        version: the sentence is about; the one read counts for all.
     """
     if model_type in _NEVER:
-        return f"SGLang {VERSION} does not serve networks of type '{model_type}'"
+        return f"SGLang {version} does not serve networks of type '{model_type}'"
     return None
 
 

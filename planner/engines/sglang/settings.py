@@ -28,7 +28,8 @@ class Settings:
     static_fraction: float | None = None
     """`--mem-fraction-static`"""
     chunked_prefill: int | None = None
-    """`--chunked-prefill-size`, tokens."""
+    """`--chunked-prefill-size`, tokens, as given: replicas of attention share it out among
+    themselves, after the static fraction is chosen (srt/arg_groups/parallel_hook.py)."""
     graph_batch: int | None = None
     """Largest batch with a CUDA graph."""
     kv_type: KvType = "auto"
@@ -116,7 +117,7 @@ def static_fraction(
 
 
 def step_sizes(parallel: Parallel, settings: Settings, memory: int) -> tuple[int, int]:
-    """Tokens of a prefill step and the largest batch with a CUDA graph."""
+    """Tokens of a prefill step of all replicas of attention, and the largest graph batch."""
     of = device_class(memory)
     batch = settings.graph_batch or (of.few if parallel.tensor_parallel < 4 else of.many)
     return settings.chunked_prefill or of.chunk, batch

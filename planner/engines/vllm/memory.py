@@ -17,8 +17,8 @@ from planner.engines.fit import Fit, Room, judged
 from planner.engines.forward import HALF
 from planner.engines.graphs import GRAPHS_PER_LAYER
 from planner.engines.held import RankHeld
-from planner.engines.ranges import NOTHING, Range, exactly, least
 from planner.engines.padded_experts import has_mxfp4_experts, padded_experts
+from planner.engines.ranges import NOTHING, Range, exactly, least
 from planner.engines.rank_sizes import first_alike, rank_sizes
 from planner.engines.sharding import Rank, Shards, ranks_of
 from planner.engines.vllm.activation import ExpertKernels, Step, activation_peak
@@ -73,11 +73,12 @@ class RankMemory(RankHeld):
 
     @property
     def spare(self) -> Range:
-        """Bytes outside the budget less the graphs that no version takes off the pool.
+        """Bytes outside the budget, less the graphs where the version does not count them.
 
         Negative is a start that fails when graphs are captured.
         """
-        return exactly(self.device - self.budget) - (self.graphs - self.counted_graphs)
+        outside = exactly(self.device - self.budget)
+        return outside if self.counted_graphs == self.graphs else outside - self.graphs
 
     def headroom(self, blocks: int) -> Range:
         """Bytes left beside `blocks` blocks of the KV cache; negative is short of."""

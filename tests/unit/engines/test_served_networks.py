@@ -79,7 +79,7 @@ def test_vllm_serves_a_network_in_the_versions_that_do(
 
 
 def test_a_version_is_a_version() -> None:
-    with pytest.raises(EngineError, match="no version of vLLM"):
+    with pytest.raises(EngineError, match="no version of an engine"):
         vllm.unsupported("minimax", "latest")
 
 

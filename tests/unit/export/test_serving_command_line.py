@@ -92,7 +92,7 @@ def test_vllm_has_every_cache_type_by_its_name(kv_type):
 
 
 @pytest.mark.parametrize(
-    ("kv_type", "name"), [("auto", "auto"), ("bfloat16", "bfloat16"), ("fp8", "fp8_e4m3")]
+    ("kv_type", "name"), [("auto", "auto"), ("bfloat16", "bf16"), ("fp8", "fp8_e4m3")]
 )
 def test_sglang_spells_cache_types_its_way(kv_type, name):
     arguments = sglang.server_arguments(engine("sglang", kv_type=kv_type), layout())

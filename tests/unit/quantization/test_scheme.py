@@ -127,10 +127,14 @@ def test_ranks_follow_the_bits_of_a_matrix() -> None:
     assert ordered == sorted(ordered, reverse=True)
 
 
-def test_mxfp4_without_a_config_is_of_routed_experts_where_there_are_any() -> None:
-    role = "self_attn.q_proj"
-    assert default_scheme("MXFP4", experts=True).format_of(role, ()) == Plain()
-    assert default_scheme("MXFP4", experts=False).format_of(role, ()) == MXFP4
+@pytest.mark.parametrize(("name", "form"), [("MXFP4", MXFP4), ("NVFP4", NVFP4)])
+def test_fp4_without_a_config_is_of_routed_experts_where_there_are_any(
+    name: str, form: Format
+) -> None:
+    for role in ("self_attn.q_proj", "mlp.shared_experts.up_proj", "mlp.up_proj"):
+        assert default_scheme(name, experts=True).format_of(role, ()) == Plain()
+        assert default_scheme(name, experts=False).format_of(role, ()) == form
+    assert default_scheme(name, experts=True).format_of("mlp.experts.up_proj", ()) == form
 
 
 @pytest.mark.parametrize("name", ["Q4_K_M", "EXL2-bpw", "MLX-7bit", "fp8"])
