@@ -53,6 +53,18 @@ def budget(request: PlanRequest) -> Decimal | None:
     return request.budget_per_hour if rented(request) else request.budget
 
 
+def token_limit(request: PlanRequest) -> float | None:
+    """Most seconds per token of all users together, by any of the targets; None without one."""
+    limits = []
+    if request.min_speed > 0:
+        limits.append(1 / (request.min_speed * request.concurrency))
+    if request.tpot is not None:
+        limits.append(request.tpot / request.concurrency)
+    if request.throughput is not None:
+        limits.append(1 / request.throughput)
+    return min(limits, default=None)
+
+
 def considered(request: PlanRequest, catalog: Catalog) -> Iterator[tuple[Node, Gpu]]:
     """Nodes of the asked way (bought or rented) that `--only` and `--exclude` leave."""
     for node in sorted(catalog.nodes.values(), key=lambda node: node.name):
@@ -117,12 +129,20 @@ def check(request: PlanRequest, catalog: Catalog) -> None:
         "--budget": request.budget,
         "--budget-per-hour": request.budget_per_hour,
         "--min-speed": request.min_speed,
+        "--ttft": request.ttft,
+        "--tpot": request.tpot,
+        "--throughput": request.throughput,
     }
     for option, amount in amounts.items():
         if amount is not None and not 0 <= amount < 10**12:
             raise RequestError(
                 f"{option} {amount}: not a sum that can be spent or reached",
                 hint="give a plain number of zero or more, e.g. 300000",
+            )
+    for option in ("--ttft", "--tpot", "--throughput"):
+        if amounts[option] == 0:
+            raise RequestError(
+                f"{option} 0: nothing is that fast", hint="leave it out, or give more"
             )
     counts = {
         "--max-nodes": request.max_nodes,

@@ -578,3 +578,8 @@ class Infeasible(Value):
 
 
 Outcome = Plan | Infeasible
+
+
+def judged(speed: Performance, range_: Range) -> float:
+    """The case of a time that a target is judged by: low where `speed` is calibrated, else best."""
+    return range_.best if "uncalibrated" in speed.calibration else range_.low

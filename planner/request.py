@@ -53,6 +53,13 @@ class PlanRequest(Value):
     """Most the hardware may cost to rent, USD per hour."""
     min_speed: float = 10.0
     """Tokens per second each user gets at least at the workload's depth; 0 lifts it."""
+    ttft: float | None = None
+    """Longest wait for the first token of the workload's prompt, alone and on idle machines,
+    seconds."""
+    tpot: float | None = None
+    """Longest time per output token of each user at the workload's depth, seconds."""
+    throughput: float | None = None
+    """Tokens per second all users get together at least, at the workload's depth."""
     input_tokens: int = 4000
     """Prompt tokens of the workload."""
     output_tokens: int = 1000

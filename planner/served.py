@@ -18,7 +18,8 @@ from planner.engines.cache_rules import told_cache_type
 from planner.engines.grid import Grid, GridMemory, Options, Place
 from planner.engines.pages import KvType
 from planner.engines.serving import GRID_ENGINES
-from planner.errors import EngineError, FactsError
+from planner.engines.weight_sizes import is_quantized
+from planner.errors import EngineError, FactsError, RequestError
 from planner.model.architecture import Architecture
 from planner.model.cache import cache_bytes
 from planner.model.checkpoint_weights import checkpoint_weights
@@ -33,6 +34,12 @@ from planner.subject import ByDigest, architecture_of, request_context
 _SIXTEEN_BITS = ("f16", "bf16")
 TITLES = {"llama.cpp": "llama.cpp", "vllm": "vLLM", "sglang": "SGLang"}
 """Engines as people write them."""
+_OF_LLAMA_CPP = {
+    "--ubatch": "ubatch",
+    "--flash-attention": "flash_attention",
+    "--swa-full": "swa_full",
+}
+"""Options of llama.cpp alone, and their fields of a request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +96,7 @@ class Served:
         if not self.own and self.scheme.targets:
             lines.append(
                 f"{self.quantization.name}: which layers are quantized is as publishers usually do"
+                + self._more_kept
             )
         if self.cache_type != self.options.kv_type:
             lines.append(
@@ -101,6 +109,14 @@ class Served:
                 "what these do not split is on every device, so weights may take more"
             )
         return tuple(lines)
+
+    @property
+    def _more_kept(self) -> str:
+        """What publishers do not agree about: attention in NVFP4, as Gemma's and Llama's differ."""
+        whole = is_quantized(self.scheme, "self_attn.q_proj")
+        if self.quantization.name != "NVFP4" or not whole:
+            return ""
+        return "; some keep attention in 16 bits, which takes more"
 
     @property
     def asked(self) -> Asked:
@@ -139,7 +155,8 @@ class Served:
         types = {"auto": "f16", "bfloat16": "f16", "fp8": "fp8"}
         if self.options.kv_type not in types:
             return weights
-        groups = cache_bytes(self.architecture, self.context, types[self.options.kv_type])
+        kind = types[self.options.kv_type]
+        groups = cache_bytes(self.architecture, self.context, kind, index_dtype="fp8-scaled")
         token = sum(group.bytes_per_token for group in groups)
         return weights + int(token * self.context) * self.concurrency
 
@@ -155,8 +172,7 @@ class Served:
             found = rules.illegal(self.architecture, self.scheme, grid, self.options, place)
             if grid.pipeline_parallel > 1 and not self.pipelined:
                 found += (
-                    f"{self.title} cannot split networks of type '{self.network}' into pipeline "
-                    "stages",
+                    f"networks of type '{self.network}' have no pipeline stages in {self.title}",
                 )
             self._illegal[key] = found
         return self._illegal[key]
@@ -259,6 +275,8 @@ def asked_of_request(request: PlanRequest, catalog: Catalog, quant: str) -> Aske
         EngineError: a K/V type the engine does not have.
     """
     engine = engine_of(request, catalog, quant)
+    if request.engine != "auto":
+        check_settings(request, engine)
     context = request_context(request, catalog)
     return Asked(
         engine=engine,
@@ -272,11 +290,40 @@ def asked_of_request(request: PlanRequest, catalog: Catalog, quant: str) -> Aske
     )
 
 
+def check_settings(request: PlanRequest | EvaluateRequest, engine: str) -> None:
+    """Refuse settings that only llama.cpp has.
+
+    Raises:
+        RequestError: one is not left at its default.
+    """
+    fields = type(request).model_fields
+    given = [
+        option
+        for option, name in _OF_LLAMA_CPP.items()
+        if name in fields and getattr(request, name) != fields[name].default
+    ]
+    if given:
+        raise RequestError(
+            f"{', '.join(given)}: {TITLES[engine]} has no such setting",
+            hint="leave it out, or take --engine llama.cpp with a GGUF quantization",
+        )
+
+
 def version_of(catalog: Catalog, engine: str, build: str | None) -> str:
-    """The version asked for, or the catalog's default of the engine."""
-    if build is not None:
-        return build
-    return catalog.default_build(engine).name
+    """The version asked for, or the catalog's default of the engine.
+
+    Raises:
+        EngineError: a build of another engine.
+    """
+    if build is None:
+        return catalog.default_build(engine).name
+    row = catalog.engine_builds.get(build)
+    if row is not None and row.engine != engine:
+        raise EngineError(
+            f"{row.name} is a build of {TITLES[row.engine]}, not of {TITLES[engine]}",
+            hint=f"take --engine {row.engine} with it, or leave --engine-build out",
+        )
+    return build
 
 
 def kv_type_of(engine: str, kv_type: str) -> KvType:
@@ -349,12 +396,10 @@ def _check_served(asked: Asked, network: str) -> None:
     reason = serving.models(asked.engine).unsupported(network, asked.options.version)
     if reason is None:
         return
-    others = [
-        f"--engine {name}"
-        for name in GRID_ENGINES
-        if name != asked.engine and serving.models(name).unsupported(network) is None
-    ]
-    raise EngineError(reason, hint=f"take {(others or ['--engine llama.cpp'])[0]}")
+    others = (name for name in GRID_ENGINES if serving.models(name).unsupported(network) is None)
+    other = next((name for name in others if name != asked.engine), None)
+    way = "another engine, or a version that does with --engine-build"
+    raise EngineError(reason, hint=f"take {way if other is None else f'--engine {other}'}")
 
 
 def _stored_bytes(row: ModelRow, architecture: Architecture, scheme: Scheme) -> int:

@@ -26,6 +26,9 @@ from planner.model.weights import Weights, gguf_weights
 from planner.request import PlanRequest
 from planner.units import padded
 
+_OF_GRID_ENGINES = ("fp8", "fp8_ds_mla", "nvfp4_ds_mla")
+"""Types of the cache that llama.cpp does not have."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Subject:
@@ -163,6 +166,11 @@ def _subject(catalog_key: ByDigest, model: str, quant: str, shape: Shape) -> Sub
         raise EngineError(
             f"llama.cpp cannot load {quantization.name}: it is a checkpoint format",
             hint="take a GGUF quantization, e.g. --quant Q4_K_M",
+        )
+    if shape.kv_type in _OF_GRID_ENGINES:
+        raise EngineError(
+            f"llama.cpp has no K/V type {shape.kv_type}: it is one of vLLM's and SGLang's",
+            hint="take --kv-type q8_0, or leave it out for 16 bits",
         )
     build = catalog.engine_build(shape.build)
     if build.engine != "llama.cpp":

@@ -37,6 +37,7 @@ from planner.plan import (
     Solver,
     Verdict,
     WeightShare,
+    judged,
 )
 from planner.served import Served
 from planner.values import Range
@@ -188,6 +189,17 @@ def times(served: Served, case: GridCase) -> tuple[int, int]:
     step = step_seconds(case, depth=served.depth, users=users)
     floor = step.best if calibration_of(case).startswith("uncalibrated") else step.low
     return math.ceil(step.best / users * 1e9), math.ceil(floor / users * 1e9)
+
+
+def first_token(served: Served, case: GridCase, tokens: int) -> int:
+    """Nanoseconds to the first token of a prompt, in the case a target is judged by."""
+    speed = grid_performance(
+        case,
+        depth=served.depth,
+        input_tokens=min(tokens, served.context),
+        users=served.concurrency,
+    )
+    return math.ceil(judged(speed, speed.ttft) * 1e9)
 
 
 def engine_of(served: Served, memory: GridMemory) -> Serving:

@@ -145,6 +145,40 @@ MinSpeed = Annotated[
         rich_help_panel=_ASKED,
     ),
 ]
+Ttft = Annotated[
+    float | None,
+    typer.Option(
+        "--ttft",
+        metavar="TIME",
+        parser=_reads(parsing.duration, "--ttft"),
+        help="Longest wait for the first token of the workload's prompt, alone and on idle "
+        "machines, seconds.",
+        show_default=False,
+        rich_help_panel=_ASKED,
+    ),
+]
+Tpot = Annotated[
+    float | None,
+    typer.Option(
+        "--tpot",
+        metavar="TIME",
+        parser=_reads(parsing.duration, "--tpot"),
+        help="Longest time per output token of each user at the workload's depth, seconds.",
+        show_default=False,
+        rich_help_panel=_ASKED,
+    ),
+]
+Throughput = Annotated[
+    float | None,
+    typer.Option(
+        "--throughput",
+        metavar="TOK/S",
+        parser=_reads(parsing.speed, "--throughput"),
+        help="Tokens per second all users get together at least, at the workload's depth.",
+        show_default=False,
+        rich_help_panel=_ASKED,
+    ),
+]
 InputTokens = Annotated[
     int,
     typer.Option(
@@ -358,7 +392,7 @@ RedundantExperts = Annotated[
     typer.Option(
         "--redundant-experts",
         metavar="N",
-        parser=_reads(parsing.count, "--redundant-experts"),
+        parser=_reads(parsing.whole, "--redundant-experts"),
         help="Copies of routed experts beside the originals, all devices together.",
         rich_help_panel=_ENGINE,
     ),

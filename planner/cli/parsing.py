@@ -16,6 +16,7 @@ from planner.errors import BadQuantity, UnknownName
 T = TypeVar("T")
 _COUNT = re.compile(r"\d{1,15}", re.ASCII)
 _DECIMAL = re.compile(r"\d{1,12}(?:\.\d{1,6})?", re.ASCII)
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) ?(ms|s)?", re.ASCII)
 _PARAMETERS = re.compile(r"\d{1,15}(?:\.\d{1,6})? ?[KMBT]?", re.ASCII | re.IGNORECASE)
 _STEPS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _DOLLARS = re.compile(r"\d{1,12}(?:\.\d{1,2})?", re.ASCII)
@@ -29,6 +30,16 @@ def count(option: str, text: str) -> int:
     """
     hint = f"write a whole number from 1 on, without units, e.g. {option} 8"
     return _positive(option, text, _COUNT, int, "a count", hint)
+
+
+def whole(option: str, text: str) -> int:
+    """A whole number, 0 too."""
+    if _COUNT.fullmatch(text) is None:
+        raise BadQuantity(
+            f"{option}: not a count: {text!r}",
+            hint=f"write a whole number without units, e.g. {option} 8",
+        )
+    return int(text)
 
 
 def tokens(option: str, text: str) -> int:
@@ -66,6 +77,18 @@ def seconds(option: str, text: str) -> float:
     """A number of seconds above 0."""
     hint = f"write a plain number of seconds, e.g. {option} 60"
     return _positive(option, text, _DECIMAL, float, "a number of seconds", hint)
+
+
+def duration(option: str, text: str) -> float:
+    """A time above 0 with its unit, seconds: `50ms`, `2s`, `1.5s`."""
+    hint = f"write a time with its unit, e.g. {option} 50ms or {option} 2s"
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise BadQuantity(f"{option}: not a time: {text!r}", hint=hint)
+    value = float(Decimal(found[1]) / (1000 if found[2] == "ms" else 1))
+    if not value:
+        raise BadQuantity(f"{option}: must be more than 0", hint=hint)
+    return value
 
 
 def speed(option: str, text: str) -> float:

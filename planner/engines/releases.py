@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from planner.errors import EngineError
 
 
+@functools.lru_cache(maxsize=256)
 def release(version: str) -> tuple[int, ...]:
     """The three numbers of a version, e.g. `0.32.0`.
 

@@ -7,16 +7,27 @@ from planner.accounting import capacity_assumptions, grids
 from planner.accounting.grids import Site
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Node
-from planner.engines.grid import Grid, Options
+from planner.engines.grid import Grid, GridMemory, Options
 from planner.errors import IllegalLayout, RequestError
 from planner.plan import Body, Evaluation, Solver
 from planner.request import EvaluateRequest, PlanRequest
-from planner.served import TITLES, Asked, Served, kv_type_of, served, unpublished, version_of
+from planner.served import (
+    TITLES,
+    Asked,
+    Served,
+    check_settings,
+    kv_type_of,
+    served,
+    unpublished,
+    version_of,
+)
 from planner.solver.cluster import check_memory, network_between
 from planner.solver.grid_remedies import GridRig, flags, grid_remedies
 from planner.subject import window_of
 
 _WORKLOAD = PlanRequest(model="")
+_MOST = 10**9
+"""Tokens or requests beyond which a count is a slip."""
 _NOT_SOLVED = Solver(
     status="evaluated",
     objective=None,
@@ -44,6 +55,7 @@ def evaluate_grid(
             "counts",
             hint="name the machines, e.g. --node hgx-h100-8:2",
         )
+    check_settings(request, engine)
     asked = _asked(request, catalog, engine)
     of = served(catalog, request.model, quant, asked)
     nodes = tuple((catalog.node(entry.node), entry.count) for entry in request.nodes)
@@ -58,8 +70,9 @@ def evaluate_grid(
     if reasons or stages is None:
         raise IllegalLayout(
             f"{of.title} refuses this layout: {'; '.join(reasons)}",
-            hint=_legal_hint(of, catalog, site),
+            hint=_legal_hint(of, catalog, site, grid),
         )
+    _check_requests(request, of.memory(grid, stages, place))
     body = grids.body(of, catalog, site, grid, _NOT_SOLVED, input_tokens=_WORKLOAD.input_tokens)
     if body.verdict != "fits":
         rig = GridRig(
@@ -81,6 +94,20 @@ def evaluate_grid(
     )
 
 
+def _check_requests(request: EvaluateRequest, memory: GridMemory) -> None:
+    """Refuse more requests in a step than it has tokens, as vLLM does.
+
+    Raises:
+        RequestError: more than that.
+    """
+    most = memory.limits.max_num_seqs
+    if request.max_num_seqs is not None and request.max_num_seqs > most:
+        raise RequestError(
+            f"--max-num-seqs {request.max_num_seqs}: a step has {most} tokens",
+            hint="raise --max-num-batched-tokens with it, or lower it",
+        )
+
+
 def _asked(request: EvaluateRequest, catalog: Catalog, engine: str) -> Asked:
     window = window_of(catalog, request.model)
     context = window if request.context is None else request.context
@@ -91,8 +118,8 @@ def _asked(request: EvaluateRequest, catalog: Catalog, engine: str) -> Asked:
         "--max-num-batched-tokens": request.max_num_batched_tokens,
     }
     for option, count in counts.items():
-        if count is not None and not 1 <= count <= 10**9:
-            raise RequestError(f"{option} {count}: out of range", hint="give 1 or more")
+        if count is not None and not 1 <= count <= _MOST:
+            raise RequestError(f"{option} {count}: out of range", hint=f"give 1 to {_MOST}")
     return Asked(
         engine=engine,
         options=Options(
@@ -148,14 +175,18 @@ def _site(
     return Site(nodes=nodes, used=used, network=network_between(catalog, nodes))
 
 
-def _legal_hint(of: Served, catalog: Catalog, site: Site) -> str:
-    """A layout of the same devices that is legal."""
+def _legal_hint(of: Served, catalog: Catalog, site: Site, refused: Grid) -> str:
+    """A layout of the same devices that is legal, or the context that is."""
+    window = of.architecture.context_length
+    if of.context > window:
+        return f"leave --context out for the full window, or give at most {window}"
     place = grids.place_of(catalog, site)
     legal = [grid for grid in of.grids(place) if not of.illegal(grid, place)]
     if not legal:
         return "no layout of these devices is legal; take other nodes"
     likest = max(legal, key=lambda grid: (grid.tensor_parallel, -grid.data_parallel))
-    return f"legal on these devices: {flags(likest)}"
+    split = ", without --split" if refused.partition else ""
+    return f"legal on these devices: {flags(likest, refused)}{split}"
 
 
 def _warnings(body: Body) -> tuple[str, ...]:

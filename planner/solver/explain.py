@@ -13,7 +13,7 @@ from typing import Any
 
 from planner import market
 from planner.catalog.schema import Quantization
-from planner.plan import Conflict, Relaxation
+from planner.plan import Conflict, Relaxation, judged
 from planner.request import Stock
 from planner.served import Served, checkpoints, quantization_of
 from planner.solver.commands import command_of, plain
@@ -22,6 +22,8 @@ from planner.solver.surroundings import CONTEXT_STEP, UNLIMITED, largest
 from planner.units import gigabytes, usd
 
 SPEED_STEP = 0.1
+TIME_STEP = 1e-4
+"""Seconds."""
 MOST_MACHINES = 15
 
 Found = Iterator[Relaxation]
@@ -34,7 +36,7 @@ def explain(
 ) -> tuple[tuple[Conflict, ...], tuple[Relaxation, ...]]:
     """The conflicting limits and one relaxation per limit, or that it cannot help alone."""
     relaxations: list[Relaxation] = []
-    for relax in (_budget, _quant, _context, _concurrency, _speed, _stock, _machines, _ways):
+    for relax in _RELAXATIONS:
         relaxations.extend(relax(session, quants))
     return tuple(_conflicts(session, quants, relaxations)), tuple(relaxations)
 
@@ -141,20 +143,53 @@ def _concurrency(session: Session, quants: Quants) -> Found:
 
 
 def _speed(session: Session, quants: Quants) -> Found:
-    """The fastest that anything within the other limits is, in steps of 0.1 tokens/s."""
-    old = session.request.min_speed
-    if old <= 0:
+    """For each target on tokens, the best that anything within the other limits reaches."""
+    request = session.request
+    targets = (
+        ("min-speed", "min_speed", request.min_speed or None, 0.0),
+        ("tpot", "tpot", request.tpot, None),
+        ("throughput", "throughput", request.throughput, None),
+    )
+    for name, field, old, lifted in targets:
+        if old is None:
+            continue
+        change: dict[str, Any] = {field: lifted}
+        problems = [session.formulation(quant, **change) for quant in quants]
+        fastest = (problem.minimise("floor", session.clock).candidate for problem in problems)
+        times = [candidate.floor for candidate in fastest if candidate is not None]
+        if not times:
+            yield _useless(name, plain(old))
+            continue
+        new = _reached(field, min(times), request.concurrency)
+        yield _change(session, name, plain(old), plain(new), quants, **{field: new})
+
+
+def _reached(field: str, nanoseconds: int, users: int) -> float:
+    """What a time per token of all users gives, rounded so that it is still met."""
+    match field:
+        case "min_speed":
+            steps = math.floor(10**9 / (nanoseconds * users) / SPEED_STEP)
+            return round(steps * SPEED_STEP, 1)
+        case "throughput":
+            return round(math.floor(10**9 / nanoseconds / SPEED_STEP) * SPEED_STEP, 1)
+        case _:
+            return math.ceil(nanoseconds * users / 10**9 / TIME_STEP) / 10**4
+
+
+def _first_token(session: Session, quants: Quants) -> Found:
+    """The shortest wait for a first token that has a plan, in whole milliseconds."""
+    old = session.request.ttft
+    if old is None:
         return
-    problems = [session.formulation(quant, min_speed=0.0) for quant in quants]
-    fastest = (problem.minimise("floor", session.clock).candidate for problem in problems)
-    times = [candidate.floor for candidate in fastest if candidate is not None]
-    if not times:
-        yield _useless("min-speed", plain(old))
+    freely = _first(session, quants, ttft=None)
+    if freely is None:
+        yield _useless("ttft", plain(old))
         return
-    users = session.request.concurrency
-    steps = math.floor(10**9 / (min(times) * users) / SPEED_STEP)
-    new = round(steps * SPEED_STEP, 1)
-    yield _change(session, "min-speed", plain(old), plain(new), quants, min_speed=new)
+    speed = session.body(freely).performance[0]
+    most = math.ceil(judged(speed, speed.ttft) * 1000)
+    least = math.floor(old * 1000) + 1
+    new = smallest(least, most, lambda ms: _works(session, quants, ttft=ms / 1000)) / 1000
+    yield _change(session, "ttft", plain(old), plain(new), quants, ttft=new)
 
 
 def _stock(session: Session, quants: Quants) -> Found:
@@ -207,6 +242,17 @@ def smallest(low: int, high: int, works: Callable[[int], bool]) -> int:
     return largest(low - 1, high - 1, lambda value: not works(value)) + 1
 
 
+_RELAXATIONS = (
+    _budget,
+    _quant,
+    _context,
+    _concurrency,
+    _speed,
+    _first_token,
+    _stock,
+    _machines,
+    _ways,
+)
 _DETAILS = {
     "budget": "the cheapest cluster that holds it costs {to}",
     "budget-per-hour": "the cheapest cluster that holds it rents for {to} an hour",
@@ -214,6 +260,9 @@ _DETAILS = {
     "context": "the longest that has a plan is {to} tokens",
     "concurrency": "at most {to} at a time have a plan",
     "min-speed": "the fastest cluster within the other limits reaches {to} tokens/s per user",
+    "tpot": "the fastest cluster within the other limits takes {to} s per token",
+    "throughput": "the fastest cluster within the other limits reaches {to} tokens/s in all",
+    "ttft": "the shortest wait that has a plan is {to} s",
     "max-nodes": "it takes {to} machines",
     "used hardware": "with used hardware there is a plan",
     "mixed device families": "with device families mixed in a replica there is a plan",
@@ -245,7 +294,7 @@ def _conflicts(
         yield Conflict(
             limit="several",
             value="",
-            detail="no single limit, changed alone, gives a plan: lift the budget and the minimum "
+            detail="no single limit, changed alone, gives a plan: lift the budget and the targets on "
             "speed together (--min-speed 0), or allow more machines",
         )
 

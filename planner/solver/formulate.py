@@ -15,7 +15,7 @@ from planner.catalog.schema import Gpu, Network, Node
 from planner.engines.llama_cpp import overheads, rules
 from planner.market import Market
 from planner.performance import roofline
-from planner.plan import Body, LlamaCpp, Solver
+from planner.plan import Body, LlamaCpp, Solver, judged
 from planner.request import PlanRequest
 from planner.solver import partition, search
 from planner.solver.formulation import Formulation
@@ -23,6 +23,8 @@ from planner.solver.partition import Placement
 from planner.solver.problem import (
     MODES,
     MONEY_UNIT,
+    NEVER,
+    FirstToken,
     Goal,
     Joint,
     Kind,
@@ -149,8 +151,9 @@ def formulate_slots(
                 stock=stock.get(node.name, UNLIMITED_STOCK),
             )
         )
-    limits = limits_of(request, subject.concurrency, devices=subject.max_devices)
-    problem = problem_of(catalog, subject, rows, options, limits)
+    limits = limits_of(request, devices=subject.max_devices)
+    first_token = functools.partial(_first_token, subject, catalog, request.input_tokens)
+    problem = problem_of(catalog, subject, rows, options, limits, first_token)
     return SlotFormulation(
         request=request,
         catalog=catalog,
@@ -172,6 +175,7 @@ def problem_of(
     kinds: Sequence[Kind],
     options: Sequence[Option],
     limits: Limits,
+    first_token: FirstToken | None = None,
 ) -> Problem:
     """The instance for a subject on given options."""
     names = sorted({name for option in options for name in option.networks})
@@ -185,6 +189,7 @@ def problem_of(
         joints=tuple(joint_of(catalog.networks[name]) for name in names),
         limits=limits,
         rpc_pipelines=subject.build.rpc_pipelines,
+        first_token=first_token,
     )
 
 
@@ -211,6 +216,24 @@ def kind_of(subject: Subject, gpu: Gpu) -> Kind:
         best=_sums(time.best for time in times),
         floor=_sums(getattr(time, case) for time in times),
     )
+
+
+def _first_token(
+    subject: Subject,
+    catalog: Catalog,
+    tokens: int,
+    problem: Problem,
+    picks: Picks,
+    joint: Joint | None,
+) -> int:
+    """Nanoseconds to the first token of a prompt on the fastest split."""
+    placement = partition.place(problem, picks, joint)
+    if placement is None:
+        return NEVER
+    network = None if joint is None else catalog.networks[joint.name]
+    split = assigned(problem, placement)
+    speed = accounting.performance_of(subject, catalog, split, network, tokens)[0]
+    return nanoseconds(judged(speed, speed.ttft))
 
 
 @functools.lru_cache(maxsize=64)
@@ -287,23 +310,17 @@ def joint_of(network: Network) -> Joint:
     )
 
 
-def limits_of(request: PlanRequest, users: int, *, devices: int) -> Limits:
-    """What a request limits, for `users` at a time and at most `devices` devices."""
-    budget = market.budget(request)
+def limits_of(request: PlanRequest, *, devices: int) -> Limits:
+    """What a request limits, with at most `devices` devices."""
+    budget, limit = market.budget(request), market.token_limit(request)
     return Limits(
         budget=None if budget is None else money(budget, ROUND_FLOOR),
-        floor=floor_limit(request.min_speed, users),
+        floor=None if limit is None else math.floor(_NANOSECONDS * limit),
+        first=None if request.ttft is None else math.floor(_NANOSECONDS * request.ttft),
         machines=request.max_nodes,
         devices=devices,
         mixed_families=request.mixed_families,
     )
-
-
-def floor_limit(min_speed: float, concurrency: int) -> int | None:
-    """Most nanoseconds one token may take so that every user gets `min_speed` tokens/s."""
-    if min_speed <= 0:
-        return None
-    return math.floor(_NANOSECONDS / (min_speed * concurrency))
 
 
 def money(amount: Decimal, rounding: str) -> int:

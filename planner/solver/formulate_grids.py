@@ -106,6 +106,7 @@ def formulate_grids(
     stock = {entry.node: entry.count for entry in request.stock}
     options: list[Option] = []
     rooms: list[int] = []
+    models: dict[str, int] = {}
     for node, gpu in market.considered(request, catalog):
         reason = market.left_out(request, catalog, node, gpu)
         if reason is not None and reason not in view.waived:
@@ -117,7 +118,7 @@ def formulate_grids(
         options.append(
             Option(
                 name=node.name,
-                kind=0,
+                kind=models.setdefault(gpu.name, len(models)),
                 gpus=node.gpus,
                 machines=node.machines,
                 price=money(getattr(quote, view.level), ROUND_CEILING),
@@ -130,13 +131,13 @@ def formulate_grids(
             )
         )
         rooms.append(of.room(capacity.bytes) * node.gpus)
-    problem = _problem(of, catalog, options, rooms)
+    problem = _problem(of, catalog, options, rooms, request.input_tokens)
     return GridFormulation(
         request=request,
         catalog=catalog,
         subject=of,
         options=problem.options,
-        limits=limits_of(request, of.concurrency, devices=UNLIMITED_DEVICES),
+        limits=limits_of(request, devices=UNLIMITED_DEVICES),
         needed_bytes=problem.needed,
         space=f"{market.space(request, len(options))}; one replica of at most two node types; "
         "uniform grids (tensor, pipeline, data, expert and decode context parallel) that "
@@ -148,7 +149,7 @@ def formulate_grids(
 
 
 def _problem(
-    of: Served, catalog: Catalog, options: Sequence[Option], rooms: Sequence[int]
+    of: Served, catalog: Catalog, options: Sequence[Option], rooms: Sequence[int], prompt: int
 ) -> GridProblem:
     names = sorted({name for option in options for name in option.networks})
     engine: GridEngine = "vllm" if of.engine == "vllm" else "sglang"
@@ -166,5 +167,6 @@ def _problem(
         needed=of.least_bytes,
         read=least_read(alone[0]) / users if alone else 0.0,
         exchange=least_exchange(alone[0]) / users * 1e9 if alone else 0.0,
+        prompt=prompt,
         layouts=layouts_of(of, ByDigest(catalog)),
     )

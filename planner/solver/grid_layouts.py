@@ -15,6 +15,7 @@ from planner.accounting import capacity_of, grids
 from planner.accounting.grids import Site
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Node
+from planner.engines.candidates import divisors
 from planner.engines.grid import Grid, Place
 from planner.served import Served
 from planner.subject import ByDigest
@@ -43,7 +44,7 @@ class Layouts:
     def __init__(self, served: Served, catalog: Catalog) -> None:
         self.served, self.catalog = served, catalog
         self._timed: dict[tuple[Nodes, str | None], tuple[Timed, ...]] = {}
-        self._stages: dict[tuple[str, int, str | None], float] = {}
+        self._stages: dict[tuple[Nodes, str | None], float] = {}
         self._fits: dict[tuple[object, ...], Grid | None] = {}
 
     def fastest(
@@ -54,8 +55,12 @@ class Layouts:
         by_floor: bool = False,
         floor: int | None = None,
         best: int | None = None,
+        first: tuple[int, int] | None = None,
     ) -> Timed | None:
-        """The fastest layout that fits and keeps within both times; None where there is none."""
+        """The fastest layout that fits and keeps within the times; None where there is none.
+
+        `first` is a prompt's tokens and the most nanoseconds to the first token of its answer.
+        """
         timed: tuple[Timed, ...] = self.timed(nodes, network)
         if by_floor:
             timed = tuple(sorted(timed, key=lambda each: each.floor))
@@ -64,20 +69,29 @@ class Layouts:
                 continue
             if floor is not None and each.floor > floor:
                 continue
-            grid = self.fitting(each.site, each.grid)
-            if grid is not None:
-                return each if grid == each.grid else self._time(each.site, grid)
+            if first is not None and self._first_token(each, first[0]) > first[1]:
+                continue
+            if self.fitting(each.site, each.grid) == each.grid:
+                return each
         return None
 
+    def _first_token(self, timed: Timed, tokens: int) -> int:
+        stages = grids.stages_of(self.served, self.catalog, timed.site, timed.grid)
+        assert stages is not None
+        case = grids.case_of(self.served, self.catalog, timed.site, timed.grid, stages)
+        return grids.first_token(self.served, case, tokens)
+
     def timed(self, nodes: Nodes, network: str | None) -> tuple[Timed, ...]:
-        """Every legal layout, fastest first; whether it fits is not asked yet."""
+        """Every legal layout, fastest first; whether it fits is asked only where layers move."""
         key = (nodes, network)
         found = self._timed.get(key)
         if found is None:
-            every = (self.layouts_of_site(site) for site in self.sites(nodes, network))
-            found = self._timed[key] = tuple(
-                sorted(itertools.chain.from_iterable(every), key=lambda each: each.best)
-            )
+            every = [
+                self._time(site, grid)
+                for site in self.sites(nodes, network)
+                for grid in self._settled(site)
+            ]
+            found = self._timed[key] = tuple(sorted(every, key=lambda each: each.best))
         return found
 
     def layouts_of_site(self, site: Site) -> list[Timed]:
@@ -85,28 +99,31 @@ class Layouts:
         every = (self._time(site, grid) for grid in self._legal(site))
         return sorted(every, key=lambda each: each.best)
 
-    def least_stage(self, node: str, count: int, network: str | None) -> float:
-        """Seconds of a step of one user on the best single stage of up to `count` nodes.
+    def least_stage(self, nodes: Nodes, network: str | None) -> float:
+        """Seconds of a step of one user on the best single stage of some of `nodes`.
 
-        Whether it fits or not: no pipeline of such stages takes less, nor do their shares of the
-        layers on the stages of another's.
+        All have devices of one model. Whether it fits or not: no pipeline of such stages takes
+        less, nor do their shares of the layers on the stages of another's.
         """
-        key = (node, count, network)
+        joint = None if sum(count for _, count in nodes) == 1 else network
+        key = (nodes, joint)
         found = self._stages.get(key)
         if found is None:
-            own = self._single_stages(node, count, network)
-            if count > 1:
-                alone = None if count == 2 else network
-                own = min(own, self.least_stage(node, count - 1, alone))
-            found = self._stages[key] = own
+            found = self._single_stages(nodes, joint)
+            for less, _ in nodes:
+                counts = ((name, count - (name == less)) for name, count in nodes)
+                fewer = tuple((name, count) for name, count in counts if count)
+                if fewer:
+                    found = min(found, self.least_stage(fewer, joint))
+            self._stages[key] = found
         return found
 
-    def _single_stages(self, node: str, count: int, network: str | None) -> float:
-        row = self.catalog.node(node)
+    def _single_stages(self, nodes: Nodes, network: str | None) -> float:
+        rows = tuple((self.catalog.node(name), count) for name, count in nodes)
         joint = None if network is None else self.catalog.networks[network]
-        each = row.gpus // row.machines
-        counts = {each, *(1 << bit for bit in range(each.bit_length()))}
-        sites = (Site(nodes=((row, count),), used=used, network=joint) for used in counts)
+        least = min(node.gpus // node.machines for node, _ in rows)
+        counts = {*divisors(least), *self._used([node for node, _ in rows])}
+        sites = (Site(nodes=rows, used=used, network=joint) for used in sorted(counts))
         return min(
             grids.step(self.served, self.catalog, site, grid, users=1).best
             for site in sites
@@ -145,6 +162,16 @@ class Layouts:
             shared = grid if len(stages) == 1 else self._shared_out(grid, stages)
             if not served.illegal(shared, place):
                 yield shared
+
+    def _settled(self, site: Site) -> Iterator[Grid]:
+        """The legal layouts; where layers can move, as they fit, and only those that do."""
+        for grid in self._legal(site):
+            if not grid.partition:
+                yield grid
+                continue
+            settled = self.fitting(site, grid)
+            if settled is not None:
+                yield settled
 
     def _shared_out(self, grid: Grid, stages: grids.Stages) -> Grid:
         """Layers of each stage in proportion to the memory of its devices."""

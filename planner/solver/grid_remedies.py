@@ -19,6 +19,8 @@ from planner.subject import ByDigest
 _UTILIZATION = 0.95
 _BATCHES = (4096, 2048)
 _SEQUENCES = (256, 64)
+_TOGETHER = ((_UTILIZATION, 2048, 64), (0.98, 1024, 16))
+"""Share of a device, tokens and requests per step, tried at once: first what costs little speed."""
 _VERDICTS: dict[str, Verdict] = {"fits": "fits", "tight": "tight", "refused": "no"}
 
 
@@ -55,7 +57,7 @@ def grid_remedies(rig: GridRig) -> tuple[Remedy, ...]:
         return ()
     tried = [*_settings(rig, now), *_contexts(rig)]
     if all(remedy.verdict == "no" for remedy in tried):
-        tried.extend(_together(rig))
+        tried.extend(_together(rig, now))
     tried += [*_layouts(rig), *_one_more(rig)]
     least = room_of(now)
     return tuple(remedy for remedy in tried if remedy.headroom_bytes > least)
@@ -88,7 +90,10 @@ def _settings(rig: GridRig, now: GridMemory) -> Iterator[Remedy]:
                 max_num_seqs=min(limits.max_num_seqs, tokens),
             )
             text = f"{tokens:,} tokens per step"
-            changed.append((text, f"--max-num-batched-tokens {tokens}", fewer))
+            option = f"--max-num-batched-tokens {tokens}"
+            if (options.max_num_seqs or 0) > tokens:
+                option += f" --max-num-seqs {tokens}"
+            changed.append((text, option, fewer))
     for requests in _SEQUENCES:
         if requests < limits.max_num_seqs:
             fewer = replace(options, max_num_seqs=requests)
@@ -109,29 +114,37 @@ def _contexts(rig: GridRig) -> Iterator[Remedy]:
         yield from _remedy(found, f"context {size:,}", f"--context {size}")
 
 
-def _together(rig: GridRig) -> Iterator[Remedy]:
-    """All that costs little speed at once, and with it the longest context that fits."""
-    small = replace(
-        rig.asked.options,
-        utilization=max(rig.asked.options.utilization or 0.0, _UTILIZATION),
-        max_num_batched_tokens=_BATCHES[-1],
-        max_num_seqs=_SEQUENCES[-1],
-    )
-    change = f"utilization {_UTILIZATION:g}, {_BATCHES[-1]:,} tokens and {_SEQUENCES[-1]} requests "
-    change += "per step"
-    option = f"--utilization {_UTILIZATION:g} --max-num-batched-tokens {_BATCHES[-1]} "
-    option += f"--max-num-seqs {_SEQUENCES[-1]}"
-    narrow: KvType = "fp8" if small.kv_type == "auto" else small.kv_type
-    for options in (small, replace(small, kv_type=narrow)):
-        steps = longest(rig, options)
-        if steps:
-            size = steps * CONTEXT_STEP
-            found = rig.memory(replace(options, context=size), rig.grid, rig.site)
-            if options.kv_type != rig.asked.options.kv_type:
-                change += f", KV cache in {options.kv_type}"
-                option += f" --kv-type {options.kv_type}"
-            yield from _remedy(found, f"{change}, context {size:,}", f"{option} --context {size}")
-            return
+def _together(rig: GridRig, now: GridMemory) -> Iterator[Remedy]:
+    """A larger share and smaller batches at once, and with them the longest context that fits."""
+    asked, limits = rig.asked.options, now.limits
+    narrow: KvType = "fp8" if asked.kv_type == "auto" else asked.kv_type
+    for share, tokens, requests in _TOGETHER:
+        small = replace(
+            asked,
+            utilization=max(limits.utilization, share),
+            max_num_batched_tokens=min(limits.max_num_batched_tokens, tokens),
+            max_num_seqs=min(limits.max_num_seqs, requests),
+        )
+        for options in dict.fromkeys((small, replace(small, kv_type=narrow))):
+            steps = longest(rig, options)
+            if steps:
+                context = min(steps * CONTEXT_STEP, asked.context)
+                then = replace(options, context=context)
+                found = rig.memory(then, rig.grid, rig.site)
+                yield from _remedy(found, *_said(then, asked))
+                return
+
+
+def _said(then: Options, asked: Options) -> tuple[str, str]:
+    """The settings of `then` in words, and as options."""
+    share, tokens = f"{then.utilization:g}", then.max_num_batched_tokens
+    change = f"utilization {share}, {tokens:,} tokens and {then.max_num_seqs} requests per step"
+    option = f"--utilization {share} --max-num-batched-tokens {tokens} "
+    option += f"--max-num-seqs {then.max_num_seqs}"
+    if then.kv_type != asked.kv_type:
+        change += f", KV cache in {then.kv_type}"
+        option += f" --kv-type {then.kv_type}"
+    return f"{change}, context {then.context:,}", f"{option} --context {then.context}"
 
 
 def longest(rig: GridRig, options: Options) -> int:
@@ -150,7 +163,7 @@ def _layouts(rig: GridRig) -> Iterator[Remedy]:
     """The fastest other layout of the same devices that fits, or the roomiest."""
     found = _best_layout(rig, rig.site)
     if found is not None and found[0] != rig.grid:
-        yield from _remedy(found[1], words(found[0]), flags(found[0]))
+        yield from _remedy(found[1], words(found[0]), _instead(rig, found[0]))
 
 
 def _best_layout(rig: GridRig, site: Site) -> tuple[Grid, GridMemory] | None:
@@ -179,26 +192,45 @@ def _one_more(rig: GridRig) -> Iterator[Remedy]:
     more = replace(rig.site, nodes=(*before, (node, count + 1)), network=network)
     found = _best_layout(rig, more)
     if found is not None:
-        option = f"--node {node.name}:{count + 1} {flags(found[0])}"
+        names = [f"--node {kind.name}:{amount}" for kind, amount in more.nodes]
+        option = " ".join((*names, _instead(rig, found[0])))
         yield from _remedy(found[1], f"one {node.name} more, {words(found[0])}", option)
+
+
+def _instead(rig: GridRig, grid: Grid) -> str:
+    """The options that make of the grid of a rig another one."""
+    layers = rig.served(rig.asked.options).partition(grid)
+    split = f" --split {','.join(map(str, layers))}" if rig.grid.partition else ""
+    return flags(grid, rig.grid) + split
 
 
 def words(grid: Grid) -> str:
     """A grid in words: `TP 8, PP 2`."""
-    return ", ".join(f"{name} {degree}" for name, _, degree in _degrees(grid))
+    return ", ".join(f"{name} {degree}" for name, _, degree in _shown(grid))
 
 
-def flags(grid: Grid) -> str:
-    """A grid as options of `plan evaluate`."""
-    return " ".join(f"{flag} {degree}" for _, flag, degree in _degrees(grid))
+def _shown(grid: Grid) -> list[tuple[str, str, int]]:
+    return [each for each in _degrees(grid) if each[0] == "TP" or each[2] > 1]
+
+
+def flags(grid: Grid, instead_of: Grid | None = None) -> str:
+    """A grid as options of `plan evaluate`, beside those of the grid it replaces."""
+    before = [1] * 5 if instead_of is None else [degree for *_, degree in _degrees(instead_of)]
+    found = [
+        f"{flag} {degree}"
+        for (_, flag, degree), old in zip(_degrees(grid), before, strict=True)
+        if flag == "--tp" or degree > 1 or degree != old
+    ]
+    if instead_of is not None and instead_of.redundant_experts != grid.redundant_experts:
+        found.append(f"--redundant-experts {grid.redundant_experts}")
+    return " ".join(found)
 
 
 def _degrees(grid: Grid) -> list[tuple[str, str, int]]:
-    every = [
+    return [
         ("TP", "--tp", grid.tensor_parallel),
         ("PP", "--pp", grid.pipeline_parallel),
         ("DP", "--dp", grid.data_parallel),
         ("EP", "--ep", grid.expert_parallel),
         ("DCP", "--dcp", grid.decode_context_parallel),
     ]
-    return every[:1] + [entry for entry in every[1:] if entry[2] > 1]

@@ -70,6 +70,8 @@ class GridProblem:
     """Bytes of weights read for one token of all users together at least."""
     exchange: float
     """Nanoseconds per token of all users together that layers shared by machines add at least."""
+    prompt: int
+    """Tokens of the workload's prompt."""
     layouts: Layouts
 
     def nodes(self, picks: Picks) -> Nodes:
@@ -87,7 +89,12 @@ class GridProblem:
             return None
         name = None if joint is None else joint.name
         found = self.layouts.fastest(
-            self.nodes(picks), name, by_floor=by_floor, floor=limits.floor, best=limits.best
+            self.nodes(picks),
+            name,
+            by_floor=by_floor,
+            floor=limits.floor,
+            best=limits.best,
+            first=None if limits.first is None else (self.prompt, limits.first),
         )
         if found is None:
             return None
@@ -120,13 +127,16 @@ class GridProblem:
     def _entry(self, picks: Picks, joint: Joint | None) -> Entry:
         """Layers that stay in a machine are read at its speed, others are exchanged.
 
-        Each stage is on one device model, so no byte is read faster than by all of one option.
+        Each stage is on one device model, so no byte is read faster than by all devices of one.
         """
         overhead = min(self.overheads[pick.option] for pick in picks)
         alone = max(self.speeds[p.option] / self.options[p.option].machines for p in picks)
         time = self.read / alone * 1e9
         if sum(self.options[p.option].machines * p.nodes for p in picks) > 1:
-            together = max(self.speeds[pick.option] * pick.nodes for pick in picks)
+            together = max(
+                sum(self.speeds[pick.option] * pick.nodes for pick in own)
+                for own in self._by_model(picks)
+            )
             time = min(time, self.read / together * 1e9 + self.exchange)
         return Entry(
             picks=picks,
@@ -138,19 +148,22 @@ class GridProblem:
     def refined(self, entry: Entry) -> Entry:
         """The same site with the time of the fastest stage its devices could be.
 
-        Layers of a stage inside a machine, or on one option's nodes, take at least as long as all
-        layers would on the best such stage, whether or not they fit.
+        Layers of a stage inside a machine, or on the nodes of one device model, take at least as
+        long as all layers would on the best such stage, whether or not they fit.
         """
+        name = None if entry.joint is None else entry.joint.name
         least = min(
-            self.layouts.least_stage(
-                self.options[pick.option].name,
-                pick.nodes,
-                None if pick.nodes == 1 or entry.joint is None else entry.joint.name,
-            )
-            for pick in entry.picks
+            self.layouts.least_stage(self.nodes(own), name) for own in self._by_model(entry.picks)
         )
         time = math.ceil(least / self.layouts.served.concurrency * 1e9 - _ROUNDING)
         return replace(entry, time=max(entry.time, time), refined=True)
+
+    def _by_model(self, picks: Picks) -> list[Picks]:
+        """The picks of each device model, whose devices may share a stage."""
+        models: dict[int, list[Pick]] = {}
+        for pick in picks:
+            models.setdefault(self.options[pick.option].kind, []).append(pick)
+        return [tuple(own) for own in models.values()]
 
     def _multisets(self, limits: Limits) -> Iterator[Picks]:
         most = [min(o.stock, limits.machines // o.machines) for o in self.options]

@@ -44,6 +44,12 @@ def assumptions(session: Session, formulation: Formulation, gpus: Sequence[str])
         lines.append(
             f"every user gets at least {request.min_speed:g} tokens/s (--min-speed 0 lifts it)"
         )
+    if request.ttft is not None:
+        lines.append(f"the first token of the workload's prompt comes within {request.ttft:g} s")
+    if request.tpot is not None:
+        lines.append(f"every user gets a token within {request.tpot:g} s")
+    if request.throughput is not None:
+        lines.append(f"all users together get at least {request.throughput:g} tokens/s")
     if subject.architecture.layers[-1].mtp:
         where = "not loaded" if isinstance(subject, Served) else "stored but not run"
         lines.append(f"multi-token-prediction blocks are {where}")

@@ -97,6 +97,8 @@ class Limits:
     """Most nanoseconds per token in the floor case."""
     best: int | None = None
     """Most nanoseconds per token in the best case (ties are broken with it)."""
+    first: int | None = None
+    """Most nanoseconds to the first token of the workload's prompt, in the floor case."""
     machines: int
     devices: int
     """Offload devices one engine process can use."""
@@ -114,6 +116,7 @@ Picks = tuple[Pick, ...]
 """A node multiset, ordered by option."""
 
 NeedFunction = Callable[[int, int, Mode], int]
+FirstToken = Callable[["Problem", Picks, "Joint | None"], int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +138,8 @@ class Problem:
     limits: Limits
     rpc_pipelines: bool
     """Whether devices of other machines take part in pipelining."""
+    first_token: FirstToken | None = None
+    """Nanoseconds to the first token on a split, in the floor case; asked only with a limit."""
 
     def mode(self, devices: int, machines: int) -> Mode:
         """How `devices` devices on `machines` machines run."""

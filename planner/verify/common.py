@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from planner import accounting, market
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Network
-from planner.plan import Body, ClusterNode, Device, MemoryBudget
+from planner.plan import Body, ClusterNode, Device, MemoryBudget, judged
 from planner.request import PlanRequest
 from planner.values import Value
 
@@ -52,11 +52,19 @@ def machine_limits(request: PlanRequest, network: Network | None, machines: int)
 
 
 def speed_limit(request: PlanRequest, seconds: float, users: int) -> Iterator[str]:
-    """The minimum speed of each user, `seconds` being the time of one token of all."""
-    if request.min_speed > 0:
-        speed = 1 / (seconds * users)
-        if speed < request.min_speed * (1 - TOLERANCE):
-            yield f"{speed:.3f} tokens/s per user, {request.min_speed} asked"
+    """Minimum speed, TPOT and throughput, `seconds` being the time of one token of all."""
+    limit = market.token_limit(request)
+    if limit is not None and seconds > limit * (1 + TOLERANCE):
+        yield (f"{1 / (seconds * users):.3f} tokens/s per user, {1 / (limit * users):.3f} asked")
+
+
+def first_token_limit(request: PlanRequest, body: Body) -> Iterator[str]:
+    """The longest wait for a first token."""
+    if request.ttft is not None and body.performance:
+        speed = body.performance[0]
+        seconds = judged(speed, speed.ttft)
+        if seconds > request.ttft * (1 + TOLERANCE):
+            yield f"{seconds:.3f} s to the first token, {request.ttft} asked"
 
 
 def budget_sums(device_id: str, budget: MemoryBudget) -> Iterator[str]:

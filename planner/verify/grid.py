@@ -16,6 +16,7 @@ from planner.verify.common import (
     budget_sums,
     cluster_limits,
     differences,
+    first_token_limit,
     machine_limits,
     network_of,
     node_of,
@@ -133,7 +134,8 @@ def _limits(
     """Those of the cluster, machines, minimum speed."""
     yield from cluster_limits(request, catalog, body)
     yield from machine_limits(request, site.network, site.machines)
-    if request.min_speed > 0:
+    yield from first_token_limit(request, body)
+    if market.token_limit(request) is not None:
         grid = grids.grid_of(body.layout)
         stages = grids.stages_of(served, catalog, site, grid)
         assert stages is not None

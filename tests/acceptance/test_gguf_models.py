@@ -146,3 +146,11 @@ def test_facts_need_one_model(folder: Path) -> None:
     assert plan("facts kimi-k2 --gguf x.gguf").code == 2
     write_header(folder / "own.gguf")
     assert plan("facts --gguf own.gguf").code == 0
+
+
+def test_a_gguf_file_is_not_for_vllm(folder: Path) -> None:
+    write_header(folder / "own.gguf")
+    done = plan("evaluate own.gguf --engine vllm --quant BF16 --node hgx-h100-8:1")
+    assert done.code == 3
+    assert "it is a GGUF file" in done.err
+    assert "--engine llama.cpp" in done.err

@@ -21,7 +21,7 @@ from planner.engines.pages import LayerPage, layer_page
 from planner.engines.ranges import Range, exactly, least
 from planner.engines.rank_sizes import rank_sizes
 from planner.engines.sglang.layout import Parallel, stages, weight_shards
-from planner.engines.sglang.settings import VERSIONS, Settings, static_fraction, step_sizes
+from planner.engines.sglang.settings import Settings, rules_of, static_fraction, step_sizes
 from planner.engines.sharding import Rank, Shards, ranks_of
 from planner.model.architecture import Architecture
 from planner.quantization.scheme import Scheme
@@ -122,7 +122,7 @@ def layout_memory(
     """Memory of every class of ranks, or of the stages in `only`, on devices of `memory` bytes.
 
     Raises:
-        EngineError: an impossible partition.
+        EngineError: an impossible partition, or a version without rules.
         FactsError: a format that cannot store a rank's part of a matrix.
         UnsupportedArchitecture: compressed attention.
     """
@@ -138,7 +138,7 @@ def layout_memory(
         static_fraction=fraction,
         context_length=settings.context_length,
         replicas=parallel.attention_data_parallel,
-        state_share=VERSIONS[-1].state_share,
+        state_share=rules_of(settings.version).state_share,
     )
 
 
@@ -164,7 +164,7 @@ def _rank_memory(asked: _Asked, rank: Rank) -> RankMemory:
     tower = -(-asked.beside.tower // asked.parallel.tensor_parallel) if rank.first else 0
     held = sum(weights.values()) + rests + tower
     token, state = _cache(asked, rank)
-    outside = VERSIONS[-1].outside
+    outside = rules_of(settings.version).outside
     return RankMemory(
         rank=rank,
         weights=tuple(sorted(weights.items())),
@@ -215,7 +215,7 @@ def _cache(asked: _Asked, rank: Rank) -> tuple[Fraction, int]:
         if page is not None:
             pages.append(page)
     mixed = len({page.keeps for page in pages if page.token_bytes}) > 1
-    share = VERSIONS[-1].window_share if mixed else Fraction(1)
+    share = rules_of(settings.version).window_share if mixed else Fraction(1)
     sizes = (
         page.token_bytes * (share if page.keeps == "window" else Fraction(1)) for page in pages
     )

@@ -20,12 +20,13 @@ from planner.engines.grid import (
 from planner.engines.sglang.layout import Parallel
 from planner.engines.sglang.layout import stages as stages_of
 from planner.engines.sglang.memory import LayoutMemory, RankMemory, layout_memory
-from planner.engines.sglang.settings import VERSIONS, Settings, step_sizes
+from planner.engines.sglang.models import VERSION
+from planner.engines.sglang.settings import Settings, rules_of, step_sizes
 from planner.model.architecture import Architecture
 from planner.quantization.scheme import Scheme
 
 NAME = "sglang"
-DEFAULT_VERSION = "0.5.23"
+DEFAULT_VERSION = VERSION
 """The version the rules were read from."""
 
 
@@ -36,7 +37,7 @@ def gpus(grid: Grid) -> int:
 
 def room(options: Options, seen: int) -> int:
     """Bytes of a device that weights and cache can have at most."""
-    return int((seen - VERSIONS[-1].outside.low) * (options.utilization or 1.0))
+    return int((seen - rules_of(options.version).outside.low) * (options.utilization or 1.0))
 
 
 def partition(architecture: Architecture, grid: Grid) -> tuple[int, ...]:
@@ -75,6 +76,7 @@ def memory(
     layout = parallel(grid, place)
     settings = Settings(
         context_length=options.context,
+        version=options.version,
         static_fraction=options.utilization,
         chunked_prefill=options.max_num_batched_tokens,
         kv_type=options.kv_type,
@@ -97,7 +99,7 @@ def memory(
         ranks=tuple(_budget(rank, options.context, each) for rank in ranks),
         limits=Limits(
             utilization=whole.static_fraction,
-            max_num_seqs=options.max_num_seqs or batch,
+            max_num_seqs=options.max_num_seqs or max(batch, each * grid.data_parallel),
             max_num_batched_tokens=chunk,
         ),
         tokens=whole.tokens,

@@ -14,7 +14,10 @@ from fractions import Fraction
 
 from planner.engines.pages import KvType
 from planner.engines.ranges import Range, gibibytes
+from planner.engines.releases import release
 from planner.engines.sglang.layout import Parallel
+from planner.engines.sglang.models import VERSION
+from planner.errors import EngineError
 from planner.model.architecture import Architecture, Compressed, Latent
 from planner.units import GIB, MIB
 
@@ -25,6 +28,7 @@ class Settings:
 
     context_length: int
     """`--context-length`, tokens."""
+    version: str = VERSION
     static_fraction: float | None = None
     """`--mem-fraction-static`"""
     chunked_prefill: int | None = None
@@ -82,6 +86,22 @@ VERSIONS = (
 )
 """Oldest first. Read from 0.5.23; the two rows of logs are older than it."""
 
+
+def rules_of(version: str) -> VersionRules:
+    """The row that holds for a version, e.g. `0.5.23`.
+
+    Raises:
+        EngineError: older than the first row, or no version.
+    """
+    number = release(version)
+    known = [rules for rules in VERSIONS if release(rules.since) <= number]
+    if not known:
+        raise EngineError(
+            f"no rules for SGLang {version}", hint=f"versions from {VERSIONS[0].since} on are known"
+        )
+    return known[-1]
+
+
 CONSTANT = 512 * MIB
 PER_TOKEN = 3 * MIB // 2
 PER_EIGHT_RANKS = 1024 * MIB
@@ -118,14 +138,14 @@ def static_fraction(
 
 def step_sizes(parallel: Parallel, settings: Settings, memory: int) -> tuple[int, int]:
     """Tokens of a prefill step of all replicas of attention, and the largest graph batch."""
-    of = device_class(memory)
+    of = device_class(rules_of(settings.version), memory)
     batch = settings.graph_batch or (of.few if parallel.tensor_parallel < 4 else of.many)
     return settings.chunked_prefill or of.chunk, batch
 
 
-def device_class(memory: int) -> DeviceClass:
+def device_class(rules: VersionRules, memory: int) -> DeviceClass:
     """Defaults of a device with `memory` bytes."""
-    return next(each for each in VERSIONS[-1].classes if memory < each.below)
+    return next(each for each in rules.classes if memory < each.below)
 
 
 def _graphs(architecture: Architecture, parallel: Parallel, chunk: int, batch: int) -> int:

@@ -85,12 +85,12 @@ class RankMemory(RankHeld):
         return exactly(self.budget - blocks * self.block_bytes) - self.taken
 
     def room(self, blocks: int) -> Range:
-        """The same less what graphs are short of outside the budget."""
+        """The same, or what graphs are short of outside the budget: the pool has all within."""
         left, spare = self.headroom(blocks), self.spare
         return Range(
-            left.low + min(0, spare.low),
-            left.best + min(0, spare.best),
-            left.high + min(0, spare.high),
+            left.low if spare.low >= 0 else min(left.low, spare.low),
+            left.best if spare.best >= 0 else min(left.best, spare.best),
+            left.high if spare.high >= 0 else min(left.high, spare.high),
         )
 
 

@@ -20,7 +20,7 @@ from planner.engines.grid import (
 from planner.engines.vllm.layout import Parallel
 from planner.engines.vllm.layout import stages as stages_of
 from planner.engines.vllm.memory import LayoutMemory, RankMemory, layout_memory
-from planner.engines.vllm.settings import Settings, device_of
+from planner.engines.vllm.settings import Settings, device_of, limits
 from planner.engines.vllm.versions import rules_of
 from planner.model.architecture import Architecture
 from planner.quantization.scheme import Scheme
@@ -75,7 +75,8 @@ def memory(
         architecture: the text network.
         scheme: how the checkpoint stores it.
         grid: the layout.
-        options: what is asked of the server; limits left out are those of the first stage's device.
+        options: what is asked of the server; limits left out are those of the first stage's device,
+            and no fewer requests in one step than asked for.
         stages: device model and bytes the engine sees of it, per stage; one for all if alone.
         place: the machines.
         beside: what the config says beside the network.
@@ -95,6 +96,10 @@ def memory(
         kv_type=options.kv_type,
     )
     layout = parallel(grid, place)
+    each = -(-requests // grid.data_parallel)
+    if settings.max_num_seqs is None:
+        usual = limits(settings, device_of(*stages[0])).sequences
+        settings = replace(settings, max_num_seqs=max(usual, each))
     whole: LayoutMemory | None = None
     for number, (gpu, seen) in enumerate(distinct(stages)):
         device = device_of(gpu, seen)
@@ -110,7 +115,6 @@ def memory(
         if number:
             whole = replace(whole, ranks=(*whole.ranks, *found.ranks))
     assert whole is not None
-    each = -(-requests // grid.data_parallel)
     blocks = whole.cache.blocks_per_sequence(options.context) * each + 1
     low, best, high = whole.sequences()
     replicas = grid.data_parallel
@@ -132,6 +136,10 @@ def _in_order(ranks: Sequence[RankMemory]) -> list[RankMemory]:
 
 
 def _budget(held: RankMemory, blocks: int) -> RankBudget:
+    """The reserve is what lies outside the share the engine may take, and room it cannot use there.
+
+    Where graphs do not fit outside, what they are short of comes off the room of the pool instead.
+    """
     beside = held.tables + held.rests + held.tower
     return RankBudget(
         rank=held.rank,
@@ -140,6 +148,6 @@ def _budget(held: RankMemory, blocks: int) -> RankBudget:
         compute=held.activation + held.counted_graphs,
         runtime=held.outside,
         kv_cache=blocks * held.block_bytes,
-        reserve=held.device - held.budget - min(0, held.spare.low),
+        reserve=held.device - held.budget + held.headroom(blocks).low - held.room(blocks).low,
         device=held.device,
     )

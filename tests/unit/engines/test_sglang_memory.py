@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from planner.engines.sglang.layout import Parallel, shards_of, stages
+from planner.catalog import load_catalog
+from planner.engines.graphs import GRAPHS_PER_LAYER
+from planner.engines.sglang.layout import Parallel, shards_of, stages, weight_shards
 from planner.engines.sglang.memory import layout_memory
-from planner.engines.sglang.settings import Settings, static_fraction
+from planner.engines.sglang.settings import (
+    VERSIONS,
+    Settings,
+    rules_of,
+    static_fraction,
+    step_sizes,
+)
+from planner.engines.sharding import expert_hidden, expert_width
 from planner.errors import EngineError
 from planner.model.architecture import Mixer
+from planner.model.huggingface import architecture_from_config
 from planner.model.recurrent import GatedDelta
+from planner.model.row_scheme import scheme_of
 from planner.units import GIB, MIB
 from tests.unit.engines.small_networks import BF16, FULL, LATENT, network
 
@@ -97,3 +110,53 @@ def test_a_partition_must_be_of_the_layers() -> None:
     assert stages(model, Parallel(pipeline_parallel=3)) == (1, 1, 2)
     with pytest.raises(EngineError, match="does not put 4 layers on 2 stages"):
         stages(model, Parallel(pipeline_parallel=2, partition=(1, 2)))
+
+
+def test_replicas_of_attention_share_out_a_chunk() -> None:
+    """Of 8192 tokens each of 8 replicas works on 1024; the network sees those of all."""
+
+    def working(replicas: int) -> int:
+        parallel = Parallel(tensor_parallel=8, attention_data_parallel=replicas)
+        settings = Settings(context_length=4096, chunked_prefill=8192, graph_batch=1)
+        found = layout_memory(network(LATENT), BF16, parallel, settings, 80 * GIB)
+        graphs = GRAPHS_PER_LAYER.best
+        return found.ranks[0].working.best - graphs
+
+    width, hidden = 4096 // 8, 2048
+    assert working(1) == 8192 * (3 * width + 15 * hidden // 4) * 2
+    assert working(8) == 1024 * (3 * 8 * width + 15 * hidden // 4 + 2 * 8 * hidden) * 2
+
+
+def test_the_fraction_is_chosen_for_the_whole_chunk() -> None:
+    settings = Settings(context_length=4096, chunked_prefill=8192)
+    parallel = Parallel(tensor_parallel=8, attention_data_parallel=8)
+    assert step_sizes(parallel, settings, 80 * GIB)[0] == 8192
+    other = replace(settings, chunked_prefill=1024)
+    found = static_fraction(network(LATENT), parallel, settings, 80 * GIB)
+    assert found < static_fraction(network(LATENT), parallel, other, 80 * GIB)
+
+
+@pytest.mark.parametrize(("ranks", "width"), [(1, 2944), (4, 768), (8, 384)])
+def test_experts_in_mxfp4_are_padded(ranks: int, width: int) -> None:
+    """gpt-oss: 2880 channels, 720 and 360 per rank, to multiples of 128; hidden 2880 to 3072."""
+    row = load_catalog().model("gpt-oss-120b")
+    architecture = architecture_from_config(row.config)
+    scheme, _ = scheme_of(row, architecture, "MXFP4")
+    parallel = Parallel(tensor_parallel=ranks)
+    shards = weight_shards(scheme, parallel)
+    assert expert_width(2880, shards) == width
+    assert expert_hidden(2880, shards) == 3072
+    found = layout_memory(architecture, scheme, parallel, SETTINGS, 80 * GIB)
+    experts = dict(found.ranks[0].weights)["experts"]
+    matrices = 36 * 128 * 3 * width * 3072
+    assert experts >= matrices * 17 // 32
+    assert experts < matrices * 17 // 32 * 1.01
+    assert weight_shards(BF16, parallel) == shards_of(parallel)
+
+
+def test_versions_without_rules_are_refused() -> None:
+    assert rules_of("0.5.23") is VERSIONS[-1]
+    for version, words in {"0.4.9": "no rules for SGLang 0.4.9", "latest": "no version"}.items():
+        settings = replace(SETTINGS, version=version)
+        with pytest.raises(EngineError, match=words):
+            layout_memory(network(FULL), BF16, Parallel(), settings, 80 * GIB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from planner.catalog import load_catalog
 from planner.engines.beside import Beside, beside_of
 from planner.engines.fit import Room, judged
+from planner.engines.graphs import GRAPHS_PER_LAYER
 from planner.engines.pages import KvType, layer_page
 from planner.engines.ranges import NOTHING, Range, exactly, gibibytes, least
 from planner.engines.sharding import Rank
@@ -194,6 +196,31 @@ def test_graphs_count_from_021_on_and_not_without_them() -> None:
 
     assert counted("0.20.2") == counted("0.32.0", eager=True) == 0
     assert counted("0.21.0") > 0
+
+
+def test_graphs_that_are_not_counted_must_fit_beside_the_budget() -> None:
+    """0.20 leaves a hundredth of 24 GiB: 246 MiB, less than the graphs of 32 layers may take."""
+
+    def verdict(version: str, utilization: float, *, eager: bool = False) -> tuple[str, int]:
+        settings = Settings(
+            context_length=4096, version=version, utilization=utilization, eager=eager
+        )
+        found = layout_memory(
+            network(*[FULL] * 32), BF16, Parallel(), settings, Device(memory=24 * GIB)
+        )
+        fit = found.fits(4096)
+        return fit.verdict, fit.headroom
+
+    wide, narrow = verdict("0.20.0", 0.9), verdict("0.20.0", 0.99)
+    assert wide[0] == "fits"
+    assert narrow[0] != "fits"
+    high = GRAPHS_PER_LAYER.high * 32
+    spare = 24 * GIB - math.ceil(24 * GIB * 0.99)
+    eager = verdict("0.20.0", 0.99, eager=True)
+    assert eager[0] == "fits"
+    assert eager[1] > 0
+    assert narrow[1] == spare - high < 0
+    assert verdict("0.21.0", 0.99)[0] == "fits"
 
 
 def test_longer_contexts_and_more_sequences_never_fit_better() -> None:

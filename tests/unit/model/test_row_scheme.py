@@ -174,3 +174,19 @@ def test_what_modelopt_writes_beside_the_config_is_honoured(tmp_path: Path) -> N
     assert own
     assert scheme == declared(row)
     assert declared(row_of(LLAMA)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("qwen3-235b", 134_101_359_616),
+        ("kimi-k2.6", 595_147_639_776 - 942_287_840),
+        ("kimi-k2.7-code", 595_147_639_776 - 942_287_840),
+    ],
+)
+def test_usual_nvfp4_is_as_nvidia_publishes_it(name: str, published: int) -> None:
+    """Tensor bytes of nvidia's checkpoints, less the vision tower; single scales are not alike."""
+    row = CATALOG.model(name)
+    scheme, own = scheme_of(row, architecture_from_config(row.config), "NVFP4")
+    assert not own
+    assert 0 <= size(row, scheme) - published < published / 100_000

@@ -7,6 +7,7 @@ import pytest
 from planner.catalog.load import load_catalog
 from planner.errors import FactsError
 from planner.quantization.checkpoint_formats import Plain
+from planner.quantization.checkpoint_mixed import Format
 from planner.quantization.default_schemes import MXFP4, NVFP4, default_scheme, format_name
 from planner.quantization.scheme import Rule, Scheme, rule
 
