@@ -8,12 +8,17 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from docs import serving_accuracy
 from docs.console import ROOT
 from docs.reference import table
 from planner.catalog import load_catalog
 from planner.catalog.schema import Calibration
 
-SCOREBOARDS = ("tests/reality/test_gguf.py", "tests/reality/test_llama_memory.py")
+SCOREBOARDS = (
+    "tests/reality/test_gguf.py",
+    "tests/reality/test_llama_memory.py",
+    *serving_accuracy.SCOREBOARDS,
+)
 _GGUF = re.compile(
     r"GGUF: (\d+) dry runs to the byte, ([\d,]+) tensor types, "
     r"(\d+) published sizes within ([\d.]+%)"
@@ -65,6 +70,7 @@ def scoreboard() -> str:
         result += f", at most {score.worst:g} % over" if score.worst else ""
         name = "compute buffers, MiB: " if len(rows) == 3 else ""
         rows.append((f"{name}{_KINDS[kind]}", f"the same tables, {score.rows:,} rows", result))
+    rows += serving_accuracy.rows(printed)
     rows += [
         (
             f"decode speed of dense models, {row.title}",

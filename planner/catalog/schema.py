@@ -185,6 +185,13 @@ class Node(Row):
     """Of one host, bytes/s."""
     fabric: str | None = None
     """Link row that joins the devices inside."""
+    bridge: str | None = None
+    """Link row of the bridges that join neighbouring devices in pairs, where it has any."""
+    sockets: int | None = Field(default=None, gt=0, le=8)
+    """CPU sockets its devices hang on, as many on each; left out, 2 for 8 devices on PCIe."""
+    peer_to_peer: bool | None = None
+    """Whether devices reach each other over PCIe without the host's memory; left out, all but
+    GeForce cards do."""
     networks: tuple[str, ...] = ()
     """Network rows that can join it with others, best first."""
     built_in_networks: tuple[str, ...] = ()

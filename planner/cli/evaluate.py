@@ -31,6 +31,7 @@ def evaluate(
     flash_attention: options.FlashAttention = "on",
     swa_full: options.SwaFull = False,
     catalog: options.CatalogFolders = None,
+    explain_speed: options.ExplainSpeed = False,
     as_json: options.Json = False,
     plain: options.Plain = False,
     output_file: options.OutputFile = None,
@@ -77,7 +78,12 @@ def evaluate(
         }
     )
     evaluation = judge(request, catalogs.load_with(catalog, model))
-    output.answer(evaluation, lambda: render(evaluation), as_json=as_json, plain=plain)
+    output.answer(
+        evaluation,
+        lambda: render(evaluation, explain_speed=explain_speed),
+        as_json=as_json,
+        plain=plain,
+    )
     if output_file is not None:
         files.write_new(output_file, output.to_json(evaluation) + "\n", force=force)
         output.note(f"wrote {output_file}")

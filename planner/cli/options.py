@@ -533,6 +533,12 @@ Plain = Annotated[
     bool,
     typer.Option("--plain", help="No colour and no lines, as when piped.", rich_help_panel=_OUTPUT),
 ]
+ExplainSpeed = Annotated[
+    bool,
+    typer.Option(
+        "--explain-speed", help="Draw where a token's time goes.", rich_help_panel=_OUTPUT
+    ),
+]
 OutputFile = Annotated[
     Path | None,
     typer.Option(

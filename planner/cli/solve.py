@@ -40,6 +40,7 @@ def solve(
     ubatch: options.Ubatch = 512,
     catalog: options.CatalogFolders = None,
     time_limit: options.TimeLimit = 60.0,
+    explain_speed: options.ExplainSpeed = False,
     as_json: options.Json = False,
     plain: options.Plain = False,
     output_file: options.OutputFile = None,
@@ -83,7 +84,7 @@ def solve(
     rows = catalogs.load_with(catalog, model)
     with Progress() as progress:
         outcome = find(request, rows, progress)
-    output.answer(outcome, lambda: _blocks(outcome), as_json=as_json, plain=plain)
+    output.answer(outcome, lambda: _blocks(outcome, explain_speed), as_json=as_json, plain=plain)
     output.note(f"took {progress.elapsed:.1f} s")
     if output_file is not None:
         files.write_new(output_file, output.to_json(outcome) + "\n", force=force)
@@ -99,12 +100,12 @@ def _check_budgets(budget: Decimal | None, per_hour: Decimal | None) -> None:
         )
 
 
-def _blocks(outcome: Outcome) -> list[Block]:
+def _blocks(outcome: Outcome, explain_speed: bool) -> list[Block]:
     import datetime
 
     from planner.report.plan import render
 
-    return render(outcome, datetime.date.today())
+    return render(outcome, datetime.date.today(), explain_speed=explain_speed)
 
 
 def _exit(outcome: Outcome) -> int:

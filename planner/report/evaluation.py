@@ -8,7 +8,7 @@ from planner.report.blocks import Block, Cell, Line, line
 from planner.report.choices import question
 
 
-def render(evaluation: Evaluation) -> list[Block]:
+def render(evaluation: Evaluation, *, explain_speed: bool = False) -> list[Block]:
     """What was asked, memory per device, verdict and remedies, speed where it is known."""
     engine = f"{evaluation.engine.name} {evaluation.engine.build}"
     return [
@@ -20,7 +20,7 @@ def render(evaluation: Evaluation) -> list[Block]:
         *memory.verdict(evaluation, evaluation.remedies),
         *ranks.weights(evaluation),
         *memory.settings(evaluation),
-        *speed.speed(evaluation, evaluation.model.concurrency),
+        *speed.speed(evaluation, evaluation.model.concurrency, explained=explain_speed),
         *proof.notes(evaluation.warnings, evaluation.assumptions, memory.commands(evaluation)),
         proof.provenance(evaluation.planner_version, evaluation.catalog_digest),
     ]

@@ -9,14 +9,17 @@ from planner.report import choices, infeasible, memory, outlook, proof, ranks, s
 from planner.report.blocks import Block, Cell, line
 
 
-def render(outcome: Outcome, today: datetime.date) -> list[Block]:
-    """The report of `outcome`; ages of prices are counted to `today`."""
+def render(outcome: Outcome, today: datetime.date, *, explain_speed: bool = False) -> list[Block]:
+    """The report of `outcome`; ages of prices are counted to `today`.
+
+    `explain_speed` draws where a token's time goes.
+    """
     if isinstance(outcome, Infeasible):
         return infeasible.render(outcome)
-    return _plan(outcome, today)
+    return _plan(outcome, today, explain_speed=explain_speed)
 
 
-def _plan(plan: Plan, today: datetime.date) -> list[Block]:
+def _plan(plan: Plan, today: datetime.date, *, explain_speed: bool) -> list[Block]:
     engine = f"{plan.engine.name} {plan.engine.build}"
     return [
         choices.question(plan.model, engine),
@@ -31,7 +34,7 @@ def _plan(plan: Plan, today: datetime.date) -> list[Block]:
         *ranks.weights(plan),
         *_other_memory(plan),
         *memory.settings(plan),
-        *speed.speed(plan, plan.model.concurrency),
+        *speed.speed(plan, plan.model.concurrency, explained=explain_speed),
         *outlook.outlook(plan),
         *outlook.alternatives(plan),
         *outlook.excluded(plan),

@@ -7,13 +7,19 @@ from collections.abc import Sequence
 from planner.plan import Body, Performance, Prefill
 from planner.report import words
 from planner.report.blocks import Block, Cell, Column, Grid, Heading, Line, Tone, line, row
+from planner.units import significant
 from planner.values import Range
 
 _TERMS_SHOWN = 4
+_BAR = 30
+"""Characters of a bar of all the time."""
 
 
-def speed(body: Body, concurrency: int) -> list[Block]:
-    """Tokens per second by depth, calibration, the parts of one token, first tokens."""
+def speed(body: Body, concurrency: int, *, explained: bool = False) -> list[Block]:
+    """Tokens per second by depth, calibration, the parts of one token, first tokens.
+
+    `explained` draws all parts as bars, at every depth.
+    """
     if not body.performance:
         return []
     unit = "; tok/s of all users and of each" if concurrency > 1 else ""
@@ -22,7 +28,10 @@ def speed(body: Body, concurrency: int) -> list[Block]:
         _table(body.performance, concurrency),
     ]
     blocks += _calibration(body.performance)
-    blocks += _terms(body.performance[0])
+    if explained:
+        blocks += [_bars(entry) for entry in body.performance if entry.terms]
+    else:
+        blocks += _terms(body.performance[0])
     return blocks + [_first_token(prefill) for prefill in body.prefill]
 
 
@@ -68,6 +77,28 @@ def _terms(performance: Performance) -> list[Line]:
     largest = sorted(performance.terms, key=lambda term: -term.seconds.best)[:_TERMS_SHOWN]
     shares = ", ".join(f"{term.name} {100 * term.seconds.best / total:.0f} %" for term in largest)
     return [line(Cell(f"one token's time: {shares}", "dim"))]
+
+
+def _bars(performance: Performance) -> Grid:
+    """Every part of one token's time: range, share of the best estimate, and a bar of it."""
+    total = sum(term.seconds.best for term in performance.terms) or 1.0
+    columns = (
+        Column(f"one token at {words.tokens(performance.depth)}, ms"),
+        *(Column(case, right=True) for case in ("low", "best", "high", "share")),
+        Column(""),
+    )
+    rows = []
+    for term in sorted(performance.terms, key=lambda term: -term.seconds.best):
+        share, times = term.seconds.best / total, term.seconds
+        rows.append(
+            row(
+                term.name,
+                *(significant(1000 * x, 2) for x in (times.low, times.best, times.high)),
+                f"{100 * share:.0f} %",
+                Cell("=" * max(round(share * _BAR), 1), "strong"),
+            )
+        )
+    return Grid(columns, tuple(rows))
 
 
 def _first_token(prefill: Prefill) -> Line:

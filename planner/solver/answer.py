@@ -37,10 +37,13 @@ def solve(request: PlanRequest, catalog: Catalog, progress: Progress | None = No
     engines = engines_of(request, catalog)
     if len(engines) > 1:
         return _of_engines(request, catalog, engines, progress)
-    session, quants, cheapest = _cheapest(request, catalog, progress)
-    if cheapest is not None:
-        return _yes(session, cheapest)
-    return _no(session, quants)
+    (engine,) = engines
+    own = request
+    if request.engine is None and engine != "llama.cpp":  # other formats are asked of it too
+        own = request.model_copy(update={"engine": engine})
+    session, quants, cheapest = _cheapest(own, catalog, progress)
+    outcome = _no(session, quants) if cheapest is None else _yes(session, cheapest)
+    return outcome.model_copy(update={"request": request})
 
 
 def _cheapest(
@@ -88,7 +91,7 @@ def _of_engines(
         if not failed:
             reasons = "; ".join(f"{engine}: {reason}" for engine, reason in refused.items())
             raise EngineError(f"no engine takes it: {reasons}", hint="ask for another --quant")
-        return _no(*failed[0])
+        return _no(*failed[0]).model_copy(update={"request": request})
     scores = {name: (c.candidate.cost, c.candidate.best) for name, (_, c) in found.items()}
     best = min(scores, key=scores.__getitem__)
     plan = _yes(*found[best])

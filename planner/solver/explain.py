@@ -294,8 +294,8 @@ def _conflicts(
         yield Conflict(
             limit="several",
             value="",
-            detail="no single limit, changed alone, gives a plan: lift the budget and the targets on "
-            "speed together (--min-speed 0), or allow more machines",
+            detail="no single limit, changed alone, gives a plan: lift the budget and the targets "
+            "on speed together (--min-speed 0), or allow more machines",
         )
 
 

@@ -13,9 +13,10 @@ from planner import accounting, market
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Gpu, Network, Node
 from planner.engines.llama_cpp import overheads, rules
+from planner.errors import EngineError
 from planner.market import Market
 from planner.performance import roofline
-from planner.plan import Body, LlamaCpp, Solver, judged
+from planner.plan import Body, LlamaCpp, Solver
 from planner.request import PlanRequest
 from planner.solver import partition, search
 from planner.solver.formulation import Formulation
@@ -23,8 +24,6 @@ from planner.solver.partition import Placement
 from planner.solver.problem import (
     MODES,
     MONEY_UNIT,
-    NEVER,
-    FirstToken,
     Goal,
     Joint,
     Kind,
@@ -123,6 +122,12 @@ def formulate_slots(
 ) -> SlotFormulation:
     """The problem of `request` in quantization `quant`, on the market seen as `view`."""
     view = view or Market()
+    if request.ttft is not None:
+        raise EngineError(
+            f"--ttft {request.ttft:g}: no search for it in llama.cpp, whose fastest split for "
+            "tokens is not the fastest for prompts",
+            hint="leave it out and read the wait in the answer, or add --engine vllm",
+        )
     subject = subject_of_request(request, catalog, quant)
     stock = {entry.node: entry.count for entry in request.stock}
     options: list[Option] = []
@@ -152,8 +157,7 @@ def formulate_slots(
             )
         )
     limits = limits_of(request, devices=subject.max_devices)
-    first_token = functools.partial(_first_token, subject, catalog, request.input_tokens)
-    problem = problem_of(catalog, subject, rows, options, limits, first_token)
+    problem = problem_of(catalog, subject, rows, options, limits)
     return SlotFormulation(
         request=request,
         catalog=catalog,
@@ -175,7 +179,6 @@ def problem_of(
     kinds: Sequence[Kind],
     options: Sequence[Option],
     limits: Limits,
-    first_token: FirstToken | None = None,
 ) -> Problem:
     """The instance for a subject on given options."""
     names = sorted({name for option in options for name in option.networks})
@@ -189,7 +192,6 @@ def problem_of(
         joints=tuple(joint_of(catalog.networks[name]) for name in names),
         limits=limits,
         rpc_pipelines=subject.build.rpc_pipelines,
-        first_token=first_token,
     )
 
 
@@ -216,24 +218,6 @@ def kind_of(subject: Subject, gpu: Gpu) -> Kind:
         best=_sums(time.best for time in times),
         floor=_sums(getattr(time, case) for time in times),
     )
-
-
-def _first_token(
-    subject: Subject,
-    catalog: Catalog,
-    tokens: int,
-    problem: Problem,
-    picks: Picks,
-    joint: Joint | None,
-) -> int:
-    """Nanoseconds to the first token of a prompt on the fastest split."""
-    placement = partition.place(problem, picks, joint)
-    if placement is None:
-        return NEVER
-    network = None if joint is None else catalog.networks[joint.name]
-    split = assigned(problem, placement)
-    speed = accounting.performance_of(subject, catalog, split, network, tokens)[0]
-    return nanoseconds(judged(speed, speed.ttft))
 
 
 @functools.lru_cache(maxsize=64)

@@ -116,7 +116,6 @@ Picks = tuple[Pick, ...]
 """A node multiset, ordered by option."""
 
 NeedFunction = Callable[[int, int, Mode], int]
-FirstToken = Callable[["Problem", Picks, "Joint | None"], int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,8 +137,6 @@ class Problem:
     limits: Limits
     rpc_pipelines: bool
     """Whether devices of other machines take part in pipelining."""
-    first_token: FirstToken | None = None
-    """Nanoseconds to the first token on a split, in the floor case; asked only with a limit."""
 
     def mode(self, devices: int, machines: int) -> Mode:
         """How `devices` devices on `machines` machines run."""

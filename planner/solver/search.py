@@ -124,10 +124,6 @@ def assess(
     times = partition.latency(problem, picks, joint, by_floor=goal == "floor")
     if times is None:
         return None
-    if problem.limits.first is not None:
-        assert problem.first_token is not None
-        if problem.first_token(problem, picks, joint) > problem.limits.first:
-            return None
     return Candidate(picks=picks, joint=joint, cost=cost, best=times[0], floor=times[1])
 
 
@@ -207,8 +203,7 @@ def _replaces(problem: Problem, a: Way, b: Way) -> bool:
     """Whether every cluster of way `b` can be joined by way `a`, no dearer and no slower."""
     one, two = a[0], b[0]
     return (
-        problem.limits.first is None
-        and set(b[1]) <= set(a[1])
+        set(b[1]) <= set(a[1])
         and one.best <= two.best
         and one.floor <= two.floor
         and one.switch <= two.switch
@@ -227,8 +222,6 @@ def _most_machines(problem: Problem, joint: Joint) -> int:
 
 def _undominated(problem: Problem, joint: Joint, options: tuple[int, ...]) -> tuple[int, ...]:
     """Options no other one beats or equals in every respect that counts in this scenario."""
-    if problem.limits.first is not None:  # prompts are not among the respects
-        return options
     return tuple(
         index
         for index in options

@@ -17,7 +17,6 @@ from planner.verify.common import (
     budget_sums,
     cluster_limits,
     differences,
-    first_token_limit,
     machine_limits,
     network_of,
     node_of,
@@ -145,7 +144,6 @@ def _limits(
     changes = sum(a != b for a, b in itertools.pairwise(order))
     if changes != len(set(order)) - 1:
         yield "the devices of a node are not neighbours"
-    yield from first_token_limit(request, body)
     if market.token_limit(request) is not None:
         seconds = accounting.floor_seconds(subject, catalog, split, network)
         yield from speed_limit(request, seconds, subject.concurrency)

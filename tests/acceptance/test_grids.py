@@ -263,7 +263,9 @@ def test_an_encoder_is_not_served(tmp_path: Path, capsys: Printed) -> None:
     config = tmp_path / "config.json"
     sizes = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12}
     sizes |= {"intermediate_size": 3072, "vocab_size": 30522, "max_position_embeddings": 512}
-    config.write_text(json.dumps({"model_type": "bert", "architectures": ["BertModel"], **sizes}))
+    config.write_text(
+        json.dumps({"model_type": "bert", "architectures": ["BertForMaskedLM"], **sizes})
+    )
     line = f"evaluate {config} --quant BF16 --engine vllm --node hgx-h100-8:1"
     assert main(line.split()) == 3
     assert "writes no text" in capsys.readouterr().err

@@ -77,6 +77,21 @@ def test_activation_peak(row: dict[str, str]) -> None:
     assert peak.low <= logged <= peak.high
 
 
+def test_activation_of_all_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    errors = [
+        abs(computed(startup_run(row)).ranks[0].activation.best / GIB - float(row["activation"]))
+        for row in table("vllm_startup_h100.csv")
+    ]
+    with capsys.disabled():
+        print(
+            f"\nvLLM activation: {len(errors)} H100 runs, mean error {mean(errors):.3f} GiB, "
+            f"worst {max(errors):.2f} GiB"
+        )
+    assert len(errors) >= 30
+    assert mean(errors) <= 0.02
+    assert max(errors) <= 0.25
+
+
 def test_a_stage_that_does_not_sample_has_a_smaller_peak() -> None:
     row = next(row for row in table("vllm_startup_h100.csv") if row["model"] == "Qwen/Qwen3-14B")
     run = startup_run({**row, "version": "0.19.0"})

@@ -59,15 +59,15 @@ def test_logged_weights_of_h100_runs(capsys: pytest.CaptureFixture[str]) -> None
     assert max(errors) <= 0.012
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        row
-        for row in table("vllm_logged_memory.csv")
-        if row["id"] in vllm_tables.SCHEMES and row["weights_gib_per_gpu"]
-    ],
-    ids=lambda row: row["id"],
+LOGGED = tuple(
+    row
+    for row in table("vllm_logged_memory.csv")
+    if row["id"] in vllm_tables.SCHEMES and row["weights_gib_per_gpu"]
 )
+"""Weights other people's logs print."""
+
+
+@pytest.mark.parametrize("row", LOGGED, ids=lambda row: row["id"])
 def test_logged_weights_elsewhere(row: dict[str, str]) -> None:
     held = computed(vllm_tables.logged_run(row)).ranks[0].loaded.best / GIB
     close = held == pytest.approx(float(row["weights_gib_per_gpu"]), rel=0.015)

@@ -8,6 +8,7 @@ for stages on different devices the rule by which layers move from the fullest s
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -18,6 +19,7 @@ from planner.accounting.grids import Site
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Network, Node
 from planner.engines.grid import Grid, Place
+from planner.performance.grid_case import GridCase
 from planner.request import PlanRequest
 from planner.served import Served
 from planner.solver.grid_layouts import Layouts
@@ -32,6 +34,8 @@ Nodes = tuple[tuple[Node, int], ...]
 class Plan:
     """A layout that fits, on a cluster, with its money and its two times."""
 
+    served: Served
+    case: GridCase
     nodes: Nodes
     site: Site
     grid: Grid
@@ -44,10 +48,24 @@ class Plan:
         """Machines in all."""
         return sum(node.machines * count for node, count in self.nodes)
 
+    def first(self, tokens: int) -> int:
+        """Nanoseconds to the first token of a prompt."""
+        return grids.first_token(self.served, self.case, tokens)
+
+    @property
+    def counts(self) -> tuple[tuple[str, int], ...]:
+        """Node types by name."""
+        return tuple((node.name, count) for node, count in self.nodes)
+
     @property
     def mixed(self) -> bool:
         """Whether it is on two node types."""
         return len(self.nodes) > 1
+
+    @property
+    def joined(self) -> bool:
+        """Whether it is on several nodes."""
+        return sum(count for _, count in self.nodes) > 1
 
     def score(self, goal: str) -> int:
         """What a goal minimises."""
@@ -62,7 +80,7 @@ class Plan:
 def plans(request: PlanRequest, catalog: Catalog, served: Served) -> tuple[Plan, ...]:
     """Every layout that fits on every cluster of at most `max_nodes` machines.
 
-    Budget, stock and minimum speed are not asked: `within` does.
+    Budget, stock and speeds are not asked: `within` does.
     """
     layouts = Layouts(served, catalog)
     return tuple(
@@ -74,7 +92,7 @@ def plans(request: PlanRequest, catalog: Catalog, served: Served) -> tuple[Plan,
 
 
 def within(found: tuple[Plan, ...], request: PlanRequest) -> tuple[Plan, ...]:
-    """Those that keep the request's budget, stock, machines and minimum speed."""
+    """Those that keep the request's budget, stock, machines, minimum speed and first token."""
     budget = market.budget(request)
     stock = {entry.node: entry.count for entry in request.stock}
     speed = request.min_speed * request.concurrency
@@ -85,6 +103,10 @@ def within(found: tuple[Plan, ...], request: PlanRequest) -> tuple[Plan, ...]:
         and all(count <= stock.get(node.name, count) for node, count in plan.nodes)
         and plan.machines <= request.max_nodes
         and plan.floor * speed <= 1e9
+        and (
+            request.ttft is None
+            or plan.first(request.input_tokens) <= math.floor(request.ttft * 1e9)
+        )
     )
 
 
@@ -165,15 +187,21 @@ def _plans(
                 continue
             stages = grids.stages_of(served, catalog, site, held)
             assert stages is not None
-            best, floor = grids.times(
-                served, grids.case_of(served, catalog, site, held, stages)
+            case = grids.case_of(served, catalog, site, held, stages)
+            best, floor = grids.times(served, case)
+            yield Plan(
+                served=served,
+                case=case,
+                nodes=nodes,
+                site=site,
+                grid=held,
+                cost=money,
+                best=best,
+                floor=floor,
             )
-            yield Plan(nodes=nodes, site=site, grid=held, cost=money, best=best, floor=floor)
 
 
-def _held(
-    layouts: Layouts, catalog: Catalog, site: Site, grid: Grid, place: Place
-) -> Grid | None:
+def _held(layouts: Layouts, catalog: Catalog, site: Site, grid: Grid, place: Place) -> Grid | None:
     """The layout where every rank holds its part, layers moved if mixed; None where none does."""
     if grid.partition:
         return layouts.fitting(site, grid)
@@ -183,9 +211,7 @@ def _held(
     return grid if all(rank.total <= rank.device for rank in memory.ranks) else None
 
 
-def money_of(
-    request: PlanRequest, catalog: Catalog, nodes: Nodes, network: Network | None
-) -> int:
+def money_of(request: PlanRequest, catalog: Catalog, nodes: Nodes, network: Network | None) -> int:
     """Money units of the whole cluster."""
     whole = cost.cluster_cost(catalog, nodes, network)
     if market.rented(request):

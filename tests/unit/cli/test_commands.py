@@ -80,7 +80,25 @@ def one_error(capsys, *arguments):
             "--budget and --budget-per-hour together",
             "give one of them",
         ),
-        ("kimi-k2 --engine vllm", 2, "unknown engine 'vllm'", "--engine takes llama.cpp"),
+        ("kimi-k2 --engine tgi", 2, "unknown engine 'tgi'", "--engine takes auto, llama.cpp, vllm"),
+        (
+            "evaluate kimi-k2 --devices 8 --engine auto",
+            2,
+            "unknown engine 'auto'",
+            "--engine takes llama.cpp, vllm, sglang",
+        ),
+        (
+            "evaluate kimi-k2 --node a:1 --utilization 1.5",
+            2,
+            "--utilization: 1.5 is more than the whole device",
+            "--utilization 0.92",
+        ),
+        (
+            "evaluate kimi-k2 --node a:1 --redundant-experts -1",
+            2,
+            "--redundant-experts: not a count: '-1'",
+            "--redundant-experts 8",
+        ),
         ("kimi-k2 --kv-type q8", 2, "unknown K/V type 'q8'", "did you mean 'q8_0'?"),
         ("kimi-k2 --stock dgx-spark", 2, "--stock: not NODE=N: 'dgx-spark'", "dgx-spark=2"),
         ("evaluate kimi-k2", 2, "give either --node or --devices", "--devices 8"),
@@ -156,6 +174,7 @@ def test_every_option_reaches_the_request(solved):
         PlanRequest(
             model="kimi-k2",
             quant="Q4_K_M",
+            engine="llama.cpp",
             engine_build="b10434",
             context=4096,
             concurrency=2,
@@ -260,7 +279,8 @@ def test_evaluate_exits_by_its_verdict_and_passes_every_option(capsys, monkeypat
     line = (
         "evaluate kimi-k2 --quant Q4_K_M --engine-build b10434 --node a:2 --node b:1 "
         "--split 31,0,31 -c 4096 --slots 2 --kv-type q8_0 --ubatch 256 --flash-attention off "
-        "--swa-full --json"
+        "--swa-full --engine vllm --tp 4 --pp 2 --dp 3 --ep 12 --dcp 5 --redundant-experts 6 "
+        "--utilization 0.8 --max-num-batched-tokens 700 --max-num-seqs 9 --json"
     )
     assert main(line.split()) == code
     assert json.loads(capsys.readouterr().out)["verdict"] == verdict
@@ -277,6 +297,16 @@ def test_evaluate_exits_by_its_verdict_and_passes_every_option(capsys, monkeypat
             ubatch=256,
             flash_attention=False,
             swa_full=True,
+            engine="vllm",
+            tensor_parallel=4,
+            pipeline_parallel=2,
+            data_parallel=3,
+            expert_parallel=12,
+            decode_context_parallel=5,
+            redundant_experts=6,
+            utilization=0.8,
+            max_num_batched_tokens=700,
+            max_num_seqs=9,
         )
     ]
 

@@ -15,8 +15,13 @@ FIELDS = {
     "input": "input_tokens",
     "output": "output_tokens",
     "node": "nodes",
+    "tp": "tensor_parallel",
+    "pp": "pipeline_parallel",
+    "dp": "data_parallel",
+    "ep": "expert_parallel",
+    "dcp": "decode_context_parallel",
 }
-OWN = {"catalog", "json", "plain", "o", "force", "help"}
+OWN = {"catalog", "explain-speed", "json", "plain", "o", "force", "help"}
 
 
 def parameters(command):
@@ -39,7 +44,7 @@ def test_every_field_has_an_option_with_its_help_and_default(command, request_ty
     assert set(fields) == set(request_type.model_fields)
     for name, parameter in fields.items():
         field = request_type.model_fields[name]
-        assert parameter.help == field.description
+        assert parameter.help == " ".join(field.description.split())
         if name != "model":
             assert read_default(parameter) == field.default
 
@@ -52,10 +57,19 @@ def read_default(parameter):
 
 
 def test_the_choices_offered_are_those_of_the_request():
-    for option, name in ((options.KV_TYPES, "kv_type"), (options.ENGINES, "engine")):
-        assert PlanRequest.model_json_schema()["properties"][name].get(
-            "enum", [PlanRequest.model_json_schema()["properties"][name].get("const")]
-        ) == list(option)
+    for request_type, engines in (
+        (PlanRequest, options.EVERY_ENGINE),
+        (EvaluateRequest, options.ENGINES),
+    ):
+        fields = request_type.model_json_schema()["properties"]
+        assert fields["kv_type"]["enum"] == list(options.KV_TYPES)
+        assert sorted(chosen(fields["engine"])) == sorted(engines)
+
+
+def chosen(field):
+    """The values a field of one or several choices takes, but null."""
+    every = field.get("anyOf", [field])
+    return [value for each in every for value in each.get("enum", [each.get("const")]) if value]
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
