@@ -157,7 +157,8 @@ def serving() -> str:
     """Rates of vLLM and SGLang by class of devices, and what they stand on."""
     rows = []
     for row in load_catalog().serving_rates.values():
-        shares = (row.weights, row.experts, row.cache, row.half, row.float8, row.float4)
+        experts = (row.experts, row.experts_float8, row.experts_float4)
+        shares = (row.weights, *experts, row.cache, row.half, row.float8, row.float4)
         median = "" if row.decode_error_median is None else _share(row.decode_error_median)
         rows.append(
             (
@@ -167,12 +168,13 @@ def serving() -> str:
                 f"{row.layer_overhead * 1e6:g} us",
                 median,
                 _share(row.decode_error_p90),
-                _share(row.latent_error_p90),
+                f"{1 + row.dense_band:.2f}",
+                f"{1 + row.mixture_band:.2f}",
             )
         )
-    reads = ("weights", "experts", "cache")
-    head = ("devices", "runs", *reads, "FP16", "FP8", "FP4", "a layer", "median", "p90", "latent")
-    return table(head, rows)
+    reads = ("weights", "experts, 16 bits", "8 bits", "4 bits", "cache")
+    found = ("median", "p90", "range, dense", "range, experts")
+    return table(("devices", "runs", *reads, "FP16", "FP8", "FP4", "a layer", *found), rows)
 
 
 def optimality() -> str:

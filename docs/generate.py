@@ -11,13 +11,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from docs import accuracy, console, reference
+from docs import accuracy, console, interconnect, reference
 
 PAGES = ("README.md", "docs/*.md", "examples/*.md")
 GENERATED: dict[str, Callable[[], str]] = {
     "accuracy": accuracy.scoreboard,
     "calibration": accuracy.calibration,
     "catalog tables": reference.catalog_tables,
+    "collectives": interconnect.collectives,
     "answers": reference.answers,
     "catalog counts": reference.catalog_counts,
     "optimality": accuracy.optimality,

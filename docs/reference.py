@@ -27,7 +27,7 @@ from planner.values import Value
 _UNITS = {"Size": "size, bytes", "Share": "size, bytes", "Rate": "rate, bytes/s"}
 _PLAIN = {"NoneType": "null", "str": "text", "int": "integer", "float": "number", "bool": "boolean"}
 _PLAIN |= {"Decimal": "decimal", "date": "date", "Any": "any"}
-PARTS = (schema.MemorySetting, schema.Part, schema.Repository)
+PARTS = (schema.MemorySetting, schema.Part, schema.Repository, schema.RankTimes)
 """Values inside catalog rows."""
 ANSWERS = (
     plan.Plan,

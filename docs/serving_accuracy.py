@@ -8,6 +8,7 @@ SCOREBOARDS = (
     "tests/reality/test_vllm_weights.py",
     "tests/reality/test_vllm_pool.py",
     "tests/reality/test_vllm_verdicts.py",
+    "tests/reality/test_serving_speed.py",
 )
 PEER = "llm-d-planner's own report"
 """jgchn/llm-d-planner, branch accuracy, accuracy/accuracy_report.md: one constant of activation per
@@ -24,6 +25,19 @@ _ACTIVATION = re.compile(
 )
 _VERDICTS = re.compile(
     r"vLLM verdicts: (\d+) refusals refused; of (\d+) logged fits (\d+) tight, (\d+) refused"
+)
+
+_SPEED = re.compile(
+    r"serving speed, model left out: (\d+) runs, ([\d.]+)% median, ([\d.]+)% p90; "
+    r"([\d.]+)% of (\d+) alternatives in order"
+)
+_UNSEEN = re.compile(
+    r"serving speed, DeepSeek-R1 unseen: (\d+) runs, ([\d.]+)% median, ([\d.]+)% p90, "
+    r"([\d.]+)% inside"
+)
+_SEEN = re.compile(r"serving speed, in sample: \d+ runs, ([\d.]+)% median, ([\d.]+)% p90")
+_SPANS = re.compile(
+    r"serving speed, ranges on models left out: ([\d.]+)% inside, median high/low ([\d.]+)"
 )
 
 Row = tuple[str, str, str]
@@ -80,6 +94,36 @@ def rows(printed: str) -> list[Row]:
             f"{verdicts[0]} logged refusals, {verdicts[1]} logged starts",
             f"every refusal refused; {verdicts[3]} starts refused, {verdicts[2]} called tight",
         ),
+        *_speed(printed),
+    ]
+
+
+def _speed(printed: str) -> list[Row]:
+    """Time per token on one machine, each model left out of its own fit and range."""
+    patterns = (_SPEED, _SEEN, _SPANS, _UNSEEN)
+    speed, seen, spans, unseen = (_found(each, printed) for each in patterns)
+    return [
+        (
+            "vLLM, SGLang, TensorRT-LLM: time per token",
+            f"{int(speed[0]):,} runs on one machine, each model left out of its own fit",
+            f"error {speed[1]} % median, {speed[2]} % p90",
+        ),
+        ("", "the same runs, all in the fit", f"error {seen[0]} % median, {seen[1]} % p90"),
+        (
+            "",
+            "their ranges, each model left out",
+            f"{spans[0]} % inside; high over low {spans[1]} at the median",
+        ),
+        (
+            "",
+            f"{unseen[0]} runs of DeepSeek-R1, which took no part",
+            f"error {unseen[1]} % median, {unseen[2]} % p90; {float(unseen[3]):g} % inside",
+        ),
+        (
+            "which parallelism is faster",
+            f"{int(speed[4]):,} pairs that differ in nothing else, by over 10 %",
+            f"{speed[3]} % in order",
+        ),
     ]
 
 
@@ -91,5 +135,5 @@ def _found(pattern: re.Pattern[str], printed: str) -> tuple[str, ...]:
     """
     match = pattern.search(printed)
     if match is None:
-        raise ValueError(f"the tests of vLLM print nothing like {pattern.pattern!r}")
+        raise ValueError(f"the reality tests print nothing like {pattern.pattern!r}")
     return match.groups()

@@ -17,6 +17,7 @@ from planner.engines.beside import Beside, beside_of
 from planner.engines.cache_rules import told_cache_type
 from planner.engines.grid import Grid, GridMemory, Options, Place
 from planner.engines.pages import KvType
+from planner.engines.releases import release
 from planner.engines.serving import GRID_ENGINES
 from planner.engines.weight_sizes import is_quantized
 from planner.errors import EngineError, FactsError, RequestError
@@ -27,6 +28,7 @@ from planner.model.config_file import flatten
 from planner.model.encoders import no_text, why_no_text
 from planner.model.huggingface import network_type
 from planner.model.row_scheme import declared, published_checkpoints, scheme_of
+from planner.performance.grid import Load
 from planner.quantization.scheme import Scheme
 from planner.request import EvaluateRequest, PlanRequest
 from planner.subject import ByDigest, architecture_of, request_context
@@ -50,6 +52,7 @@ class Asked:
     options: Options
     concurrency: int
     depth: int
+    load: Load | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,6 +76,10 @@ class Served:
     """Tokens in the cache where the workload's speed is judged."""
     file_bytes: int
     """Tensor bytes of the checkpoint."""
+    newest: str
+    """The newest version of the engine whose rules were read."""
+    load: Load | None = None
+    """What each request brings; None leaves the prompts of others out of the speed."""
     _known: dict[object, GridMemory] = field(default_factory=dict)
     _grids: dict[Place, tuple[Grid, ...]] = field(default_factory=dict)
     _illegal: dict[object, tuple[str, ...]] = field(default_factory=dict)
@@ -103,6 +110,8 @@ class Served:
                 f"KV cache in {self.cache_type}: by itself {self.title} would keep 8 bits of this "
                 "checkpoint, which --kv-type fp8 plans"
             )
+        if release(self.options.version) > release(self.newest):
+            lines.append(f"{self.title}: the rules of {self.newest}, the newest that were read")
         if serving.models(self.engine).by_transformers(self.network):
             lines.append(
                 f"{self.title} serves networks of type '{self.network}' by Transformers' modules: "
@@ -126,6 +135,7 @@ class Served:
             options=self.options,
             concurrency=self.concurrency,
             depth=self.depth,
+            load=self.load,
         )
 
     @property
@@ -287,6 +297,7 @@ def asked_of_request(request: PlanRequest, catalog: Catalog, quant: str) -> Aske
         ),
         concurrency=request.concurrency,
         depth=min(request.depth, context),
+        load=Load(min(request.input_tokens, context), request.output_tokens),
     )
 
 
@@ -387,6 +398,8 @@ def _served(key: ByDigest, name: str, quant: str, asked: Asked) -> Served:
         options=asked.options,
         concurrency=asked.concurrency,
         depth=asked.depth,
+        load=asked.load,
+        newest=catalog.default_build(asked.engine).name,
         file_bytes=_stored_bytes(row, architecture, scheme) + beside.tower,
     )
 

@@ -12,7 +12,7 @@ from planner.accounting.devices import capacity_of, machine_of
 from planner.accounting.money import cluster_of, cost_of, rent_of
 from planner.accounting.speed import PREFILL_TOKENS
 from planner.catalog.load import Catalog
-from planner.catalog.schema import Gpu, Link, Network, Node
+from planner.catalog.schema import Gpu, Network, Node
 from planner.engines.grid import Grid, GridMemory, Place, RankBudget
 from planner.engines.ranges import Range as Span
 from planner.performance.grid import (
@@ -40,6 +40,7 @@ from planner.plan import (
     judged,
 )
 from planner.served import Served
+from planner.topology.domains import domain_of
 from planner.values import Range
 
 Stages = tuple[tuple[Gpu, int], ...]
@@ -142,16 +143,19 @@ def case_of(served: Served, catalog: Catalog, site: Site, grid: Grid, stages: St
     models = [stages[0][0]] * len(layers) if len(stages) == 1 else [gpu for gpu, _ in stages]
     first, _ = site.nodes[0]
     inner = None if first.machines == 1 else catalog.networks[first.built_in_networks[0]]
+    slowest = _slowest(catalog, site)
     return GridCase(
         architecture=served.architecture,
         scheme=served.scheme,
         engine="vllm" if served.engine == "vllm" else "sglang",
         grid=grid,
         stages=tuple(zip(models, layers, strict=True)),
-        fabric=_fabric(catalog, site),
+        fabric=None if slowest.fabric is None else catalog.links[slowest.fabric],
         network=site.network or inner,
         gpus_per_machine=site.used,
         kv_type=served.options.kv_type,
+        domain=domain_of(catalog, slowest),
+        load=served.load,
     )
 
 
@@ -163,13 +167,16 @@ def layers_of(partition: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     )
 
 
-def _fabric(catalog: Catalog, site: Site) -> Link | None:
-    """The slowest link that joins devices inside a machine; None where one is not known."""
-    links = [None if n.fabric is None else catalog.links[n.fabric] for n, _ in site.nodes]
-    known = [link for link in links if link is not None]
-    if len(known) < len(links):
-        return None
-    return min(known, key=lambda link: link.achieved_per_direction or link.bandwidth_per_direction)
+def _slowest(catalog: Catalog, site: Site) -> Node:
+    """The node type whose devices are joined worst; of equals the first."""
+
+    def rate(node: Node) -> float:
+        if node.fabric is None:
+            return 0.0
+        link = catalog.links[node.fabric]
+        return link.achieved_per_direction or link.bandwidth_per_direction
+
+    return min((node for node, _ in site.nodes), key=rate)
 
 
 def step(served: Served, catalog: Catalog, site: Site, grid: Grid, *, users: int) -> Range:

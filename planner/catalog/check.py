@@ -90,6 +90,8 @@ def _references(catalog: Catalog) -> Iterator[Finding]:
             yield error("node", node.name, "gpu", f"there is no gpu '{node.gpu}'")
         if node.fabric is not None and node.fabric not in catalog.links:
             yield error("node", node.name, "fabric", f"there is no link '{node.fabric}'")
+        if node.bridge is not None and node.bridge not in catalog.links:
+            yield error("node", node.name, "bridge", f"there is no link '{node.bridge}'")
         for network in node.networks:
             if network not in catalog.networks:
                 yield error("node", node.name, "networks", f"there is no network '{network}'")

@@ -188,10 +188,13 @@ class Node(Row):
     bridge: str | None = None
     """Link row of the bridges that join neighbouring devices in pairs, where it has any."""
     sockets: int | None = Field(default=None, gt=0, le=8)
-    """CPU sockets its devices hang on, as many on each; left out, 2 for 8 devices on PCIe."""
+    """CPU sockets of one machine, with as many devices on each; left out, 1 for up to 4 devices
+    and 2 for more."""
     peer_to_peer: bool | None = None
     """Whether devices reach each other over PCIe without the host's memory; left out, all but
     GeForce cards do."""
+    rails: int = Field(default=1, gt=0, le=16)
+    """Adapters of its first built-in network in one machine."""
     networks: tuple[str, ...] = ()
     """Network rows that can join it with others, best first."""
     built_in_networks: tuple[str, ...] = ()
@@ -422,7 +425,11 @@ class ServingRate(Row):
     weights: float = Field(gt=0)
     """Share of memory bandwidth reading weights every token needs."""
     experts: float = Field(gt=0)
-    """Share of memory bandwidth reading routed experts."""
+    """Share of memory bandwidth reading routed experts in 16 bits."""
+    experts_float8: float = Field(gt=0)
+    """The same in formats of about 8 bits a weight."""
+    experts_float4: float = Field(gt=0)
+    """The same in formats of about 4 bits a weight."""
     cache: float = Field(gt=0)
     """Share of memory bandwidth reading the KV cache."""
     half: float = Field(gt=0)
@@ -434,11 +441,15 @@ class ServingRate(Row):
     layer_overhead: float = Field(ge=0)
     """Seconds per layer and step that no byte explains."""
     decode_error_median: float | None = None
-    """Median error of the time per token on models left out of the fit: 0.1 is a factor of 1.1."""
+    """Median error of the time per token on models left out of the fit: 0.1 is 10 % off."""
     decode_error_p90: float = Field(ge=0)
-    """90th percentile of the same, or the assumption of a prior; the band of estimates."""
-    latent_error_p90: float = Field(ge=0)
-    """The same of networks with latent attention."""
+    """90th percentile of the same, or the assumption of a prior."""
+    dense_band: float = Field(ge=0)
+    """What low and high allow for without routed experts: 0.2 is a factor of 1.2 either way."""
+    mixture_band: float = Field(ge=0)
+    """The same with routed experts."""
+    prior: dict[str, float] = Field(default_factory=dict)
+    """What the fit was drawn to, by field."""
 
 
 class ServingEngine(Row):
@@ -450,27 +461,57 @@ class ServingEngine(Row):
     """Seconds more per layer with routed experts."""
     latent_overhead: float = Field(ge=0)
     """Seconds more per layer with latent attention."""
+    indexer_overhead: float = Field(ge=0)
+    """Seconds more per layer whose attention looks at tokens an indexer chooses."""
+    state_overhead: float = Field(ge=0)
+    """Seconds more per layer that keeps a state instead of a cache."""
     step_overhead: float = Field(ge=0)
     """Seconds per step: scheduling and sampling."""
     sequence_overhead: float = Field(ge=0)
     """Seconds per step and sequence in it."""
+    all_reduce: float = Field(gt=0)
+    """Times the all-reduces of vLLM and SGLang."""
+    prompts: float = Field(ge=0)
+    """Share of a prompt's arithmetic that users decoding beside it wait for."""
     first_token: float = Field(ge=0)
     """Seconds of a first token beside its prompt's passes."""
+    prior: dict[str, float] = Field(default_factory=dict)
+    """What the fit was drawn to, by field."""
+
+
+Path = Literal["direct", "switch", "root", "socket", "network"]
+"""Farthest hop between neighbours of a group: over links of their own or the switch of these;
+through a PCIe switch; through a root complex; between CPU sockets; between machines."""
+
+
+class RankTimes(Value):
+    """What a collective of so many devices took."""
+
+    ranks: int = Field(gt=1)
+    """Devices taking part."""
+    path: Path = "direct"
+    """Farthest hop between neighbours."""
+    seconds: tuple[Seconds, Seconds, Seconds, Seconds]
+    """Of the smallest message, of 16 KiB, of 1 MiB, and of the row's `largest`."""
 
 
 class Collective(Row):
-    """All-reduce over one kind of link: alpha + 2 * (ranks - 1) / ranks * bytes / bandwidth."""
+    """What a collective took on one device model, alone, by message size."""
 
+    gpu: str
+    """GPU row of the devices."""
     link: str
-    """Link row that joins the devices."""
-    ranks: int = Field(gt=1)
-    """Devices taking part; between rows, the next larger holds."""
-    alpha: Seconds
-    """Seconds of the smallest message."""
-    bandwidth: Rate
-    """Bus bandwidth, bytes/s."""
-    measured: bool = True
-    """Whether somebody measured it; False is an assumption."""
+    """Link row that joins them."""
+    operation: Literal["all-reduce", "all-gather", "reduce-scatter", "all-to-all"]
+    """What was done; of an all-gather the message is what every device has in the end."""
+    software: Literal["vllm", "sglang", "trtllm", "nccl"]
+    """Whose kernels: an engine's own, or NCCL's."""
+    version: str
+    """Of the software."""
+    largest: Size
+    """Largest message, bytes."""
+    times: tuple[RankTimes, ...]
+    """By number of devices."""
 
 
 class Prior(Row):

@@ -10,10 +10,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from planner.cli import catalog, evaluate, export, facts, requirements, solve, tables, verify
+from planner.cli import (
+    catalog,
+    evaluate,
+    export,
+    facts,
+    inventory,
+    requirements,
+    solve,
+    tables,
+    verify,
+)
 
 _PLAN = "Ask"
 _USE = "Use a plan"
+_OWN = "Own machines"
 _LOOK_UP = "Look up"
 
 _EPILOG = """Examples:
@@ -79,6 +90,7 @@ app.command(rich_help_panel=_PLAN)(requirements.requirements)
 app.command(rich_help_panel=_PLAN)(facts.facts)
 app.command(rich_help_panel=_USE)(verify.verify)
 app.command(rich_help_panel=_USE)(export.export)
+app.add_typer(inventory.app, rich_help_panel=_OWN)
 for _name in tables.SUMMARIES:
     app.add_typer(tables.table(_name), rich_help_panel=_LOOK_UP)
 app.add_typer(catalog.app, rich_help_panel=_LOOK_UP)

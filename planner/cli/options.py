@@ -568,6 +568,44 @@ Force = Annotated[
     bool,
     typer.Option("--force", help="Overwrite what -o names.", rich_help_panel=_OUTPUT),
 ]
+Dumps = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE...",
+        help="Outputs of tools of one machine (- is stdin), or NAME=FILE of several; inventories.",
+        show_default=False,
+    ),
+]
+InventoryFile = Annotated[
+    Path, typer.Argument(metavar="RIG.toml", help="An inventory, as import and scan write it.")
+]
+InventoryOutput = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", metavar="FILE", help="Also write the inventory, as TOML.", rich_help_panel=_OUTPUT
+    ),
+]
+NamedGpus = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--gpu",
+        metavar="[PART=]ROW",
+        help="GPU row of every device, or of one, e.g. `gpu0=rtx-3090-24`.",
+        show_default=False,
+        rich_help_panel=_HARDWARE,
+    ),
+]
+HostMemory = Annotated[
+    int | None,
+    typer.Option(
+        "--host-memory",
+        metavar="SIZE",
+        parser=_reads(parsing.size, "--host-memory"),
+        help="Memory of each host, e.g. `512 GiB`.",
+        show_default=False,
+        rich_help_panel=_HARDWARE,
+    ),
+]
 FamilyFilter = Annotated[
     str | None,
     typer.Option(

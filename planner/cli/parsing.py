@@ -19,6 +19,7 @@ _DECIMAL = re.compile(r"\d{1,12}(?:\.\d{1,6})?", re.ASCII)
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) ?(ms|s)?", re.ASCII)
 _PARAMETERS = re.compile(r"\d{1,15}(?:\.\d{1,6})? ?[KMBT]?", re.ASCII | re.IGNORECASE)
 _STEPS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+_MOST_BYTES = 2**50
 _DOLLARS = re.compile(r"\d{1,12}(?:\.\d{1,2})?", re.ASCII)
 
 
@@ -30,6 +31,23 @@ def count(option: str, text: str) -> int:
     """
     hint = f"write a whole number from 1 on, without units, e.g. {option} 8"
     return _positive(option, text, _COUNT, int, "a count", hint)
+
+
+def size(option: str, text: str) -> int:
+    """Bytes with a unit: `512 GiB`.
+
+    Raises:
+        BadQuantity: no unit, an unknown one, or nothing.
+    """
+    from planner.units import parse_size
+
+    try:
+        bytes_ = parse_size(text)
+    except BadQuantity as error:
+        raise BadQuantity(f"{option}: {error.message}", hint=error.hint) from error
+    if not 0 < bytes_ <= _MOST_BYTES:
+        raise BadQuantity(f"{option}: {text!r} is no memory", hint=f"e.g. {option} '512 GiB'")
+    return bytes_
 
 
 def whole(option: str, text: str) -> int:

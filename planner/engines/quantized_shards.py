@@ -10,6 +10,7 @@ import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from planner.engines.padded_experts import has_mxfp4_experts
 from planner.engines.rules_shared import Case
 from planner.engines.sharding import Shards, layer_shards
 from planner.model.architecture import Architecture, Grouped, Layer
@@ -17,7 +18,6 @@ from planner.model.module_names import Place, module_names
 from planner.model.network import block_parts
 from planner.quantization.checkpoint_formats import Awq, Gptq, Microscaled, Packed, Plain, Scaled
 from planner.quantization.checkpoint_mixed import Format
-from planner.quantization.default_schemes import MXFP4
 from planner.quantization.scheme import Scheme
 
 WORD = 32
@@ -209,7 +209,7 @@ def straddled_groups(case: Case) -> Iterator[str]:
         group, form = group_of(shard.whole.form), shard.whole.form
         if not shard.columns_cut or not group or shard.columns % group == 0:
             continue
-        if shard.whole.routed and _deals_out(case.architecture, form):
+        if shard.whole.routed and deals_out(case.architecture, case.scheme):
             continue
         reason = f"{shard.side('columns', shard.columns)} are no multiple of the group of {group}"
         if shard.whole.routed and isinstance(form, Awq | Gptq) and shard.columns % LEAST_GROUP == 0:
@@ -217,9 +217,9 @@ def straddled_groups(case: Case) -> Iterator[str]:
         yield reason
 
 
-def _deals_out(architecture: Architecture, form: Format) -> bool:
+def deals_out(architecture: Architecture, scheme: Scheme) -> bool:
     """Whether the network's loader deals out whole groups of its experts' columns, and pads."""
-    return architecture.gguf_name in DEALS_OUT_GROUPS and form == MXFP4
+    return architecture.gguf_name in DEALS_OUT_GROUPS and has_mxfp4_experts(scheme)
 
 
 def cut_words(case: Case) -> Iterator[str]:

@@ -1,26 +1,25 @@
 """Seconds that ranks of a grid spend exchanging results. Layer: performance.
 
-An all-reduce over the devices of a machine takes alpha + 2 * (n - 1) / n * bytes / bandwidth, both
-measured per kind of link. Over machines it is a reduce-scatter inside, an all-reduce of the pieces
-over the network, whose rate all devices of a machine share, and an all-gather inside.
+Inside a machine what its link graph says (`planner.topology`). Over machines a reduce-scatter
+inside, an all-reduce of the pieces over the network, whose rate all devices of a machine share,
+and an all-gather inside.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
-from planner.catalog.load import shipped_rows
-from planner.catalog.schema import Collective, Link, Network
+from planner.catalog.schema import Link, Network
 from planner.performance.calibration import Cases, prior_cases
+from planner.topology import collectives
+from planner.topology.domains import Domain, plain_domain, sent, slowest
+from planner.topology.measured import Operation, links
 
 _UNKNOWN = "pcie5-x16"
-"""Link whose shares of the data sheet hold for links nobody measured."""
+"""Link taken where nothing says what joins the devices."""
 NOTHING: Cases = (0.0, 0.0, 0.0)
-_ASSUMED_BAND = 2.0
-"""Factor either way where a link has no measurement."""
+_MOST_FASTER = 2.0
+"""Factor that a collective nobody measured may be faster."""
 
 
 class Span(NamedTuple):
@@ -36,12 +35,15 @@ class Joined(NamedTuple):
 
     fabric: Link | None
     network: Network | None
+    domain: Domain | None = None
+    """The link graph of a machine; left out, that of unknown devices joined by `fabric`."""
+    used: int = 0
+    """Devices used of the domain; 0 is all that groups fill."""
 
 
 def all_reduce(joined: Joined, span: Span, size: float) -> Cases:
     """Seconds of one all-reduce of `size` bytes: low, best, high."""
-    inside = _inside(joined.fabric, span.inside, size)
-    return _sum(inside, _between(joined.network, span.machines, size))
+    return _sum(_inside(joined, span.inside, size), _between(joined.network, span.machines, size))
 
 
 def exchange(joined: Joined, span: Span, size: float) -> Cases:
@@ -52,15 +54,7 @@ def exchange(joined: Joined, span: Span, size: float) -> Cases:
     others = span.inside * span.machines - 1
     inside = NOTHING
     if span.inside > 1:
-        share = prior_cases("exchange-share")
-        local = size * (span.inside - 1) / others
-        low, best, high = _inside(joined.fabric, span.inside, 0.0)
-        rate = _measured(joined.fabric, span.inside).bandwidth
-        inside = (
-            low + local / (rate * share[0]),
-            best + local / (rate * share[1]),
-            high + local / (rate * share[2]),
-        )
+        inside = _exchanged(joined, span.inside, size * (span.inside - 1) / others)
     if span.machines == 1:
         return inside
     remote = span.inside * size * (others + 1 - span.inside) / others
@@ -70,34 +64,56 @@ def exchange(joined: Joined, span: Span, size: float) -> Cases:
 def hop(joined: Joined, *, inside: bool, size: float) -> Cases:
     """Seconds to hand `size` bytes to the next pipeline stage."""
     if inside:
-        rate = _measured(joined.fabric, 2).bandwidth
+        moved = sent(_domain(joined, 2)).seconds(size)
         low, best, high = prior_cases("stage-hop")
-        return low + size / rate, best + size / rate, high + size / rate
+        return low + moved, best + moved, high + moved
     alpha, rates = prior_cases("stage-network-hop"), _network_rates(joined.network)
     low, best, high = (alpha[case] + size / rates[case] for case in range(3))
     return low, best, high
 
 
-def is_measured(fabric: Link | None, ranks: int) -> bool:
-    """Whether collectives over this link were measured."""
-    return ranks == 1 or (fabric is not None and _measured(fabric, ranks).measured)
+def is_measured(joined: Joined, ranks: int) -> bool:
+    """Whether all-reduces of so many devices so joined were measured."""
+    if ranks == 1:
+        return True
+    if joined.fabric is None and joined.domain is None:
+        return False
+    return _of("all-reduce", joined, ranks).measured
 
 
-class _Known(NamedTuple):
-    alpha: float
-    bandwidth: float
-    measured: bool
+def _domain(joined: Joined, ranks: int) -> Domain:
+    if joined.domain is not None:
+        return joined.domain
+    return plain_domain(joined.fabric or links()[_UNKNOWN], ranks)
 
 
-def _inside(fabric: Link | None, ranks: int, size: float) -> Cases:
+def _of(operation: Operation, joined: Joined, ranks: int) -> collectives.Joined:
+    """What the slowest group of so many devices takes."""
+    domain = _domain(joined, ranks)
+    groups = max(1, (joined.used or domain.reach) // ranks)
+    return slowest(domain, operation, ranks, groups, None)
+
+
+def _inside(joined: Joined, ranks: int, size: float) -> Cases:
     """The part inside a machine, reduce-scatter and all-gather in one."""
     if ranks == 1:
         return NOTHING
-    known = _measured(fabric, ranks)
-    seconds = known.alpha + 2 * (ranks - 1) / ranks * size / known.bandwidth
-    seconds *= prior_cases("all-reduce-in-step")[1]
-    band = 1.0 if known.measured else _ASSUMED_BAND
-    return seconds * band, seconds, seconds / band
+    found = _of("all-reduce", joined, ranks)
+    seconds = found.curve.seconds(size) * prior_cases("all-reduce-in-step")[1]
+    return seconds * found.slower, seconds, seconds / min(found.slower, _MOST_FASTER)
+
+
+def _exchanged(joined: Joined, ranks: int, size: float) -> Cases:
+    """The part of an exchange inside a machine; the rate's band is that of `exchange-share`."""
+    found = _of("all-to-all", joined, ranks)
+    low, best, high = _inside(joined, ranks, 0.0)
+    share = prior_cases("exchange-share")
+    moved = size * found.curve.per_byte
+    return (
+        low + moved * share[1] / share[0],
+        best + moved,
+        high + moved * share[1] / share[2],
+    )
 
 
 def _between(network: Network | None, machines: int, size: float) -> Cases:
@@ -126,43 +142,3 @@ def _network_rates(network: Network | None) -> Cases:
     if network.achieved_per_direction is not None:
         low = min(low, float(network.achieved_per_direction))
     return low, rate * share[1], rate * share[2]
-
-
-def _measured(fabric: Link | None, ranks: int) -> _Known:
-    if fabric is None:
-        return _row(_UNKNOWN, ranks)
-    return _of_link(fabric.name, fabric.bandwidth_per_direction, ranks)
-
-
-@functools.cache
-def _of_link(name: str, bandwidth: int, ranks: int) -> _Known:
-    if name in _collectives():
-        return _row(name, ranks)
-    reference = _row(_UNKNOWN, ranks)
-    share = reference.bandwidth / _links()[_UNKNOWN]
-    return _Known(reference.alpha, share * bandwidth, False)
-
-
-@functools.cache
-def _row(link: str, ranks: int) -> _Known:
-    """The row with as many ranks, or the next larger; beyond the largest, alpha grows with them."""
-    rows = _collectives()[link]
-    row = next((row for row in rows if row.ranks >= ranks), rows[-1])
-    grown = max(1.0, ranks / row.ranks)
-    return _Known(row.alpha * grown, float(row.bandwidth), row.measured and grown == 1.0)
-
-
-@functools.cache
-def _collectives() -> Mapping[str, tuple[Collective, ...]]:
-    found: dict[str, list[Collective]] = {}
-    for _, row in shipped_rows("calibration"):
-        if isinstance(row, Collective):
-            found.setdefault(row.link, []).append(row)
-    ordered = {k: tuple(sorted(rows, key=lambda row: row.ranks)) for k, rows in found.items()}
-    return MappingProxyType(ordered)
-
-
-@functools.cache
-def _links() -> Mapping[str, int]:
-    rows = (row for _, row in shipped_rows("links") if isinstance(row, Link))
-    return MappingProxyType({row.name: row.bandwidth_per_direction for row in rows})

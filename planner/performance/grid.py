@@ -7,21 +7,24 @@ replica go round in as many micro-batches as there are stages, so that one user 
 from __future__ import annotations
 
 from planner.performance.calibration import Cases, prior_cases
-from planner.performance.collectives import NOTHING, Joined, hop
+from planner.performance.collectives import NOTHING, hop
 from planner.performance.estimate import USABLE_SECONDS
 from planner.performance.grid_calibration import calibration_of
 from planner.performance.grid_case import GridCase as GridCase
+from planner.performance.grid_case import Load as Load
+from planner.performance.grid_exchange import ACTIVATION_BYTES
 from planner.performance.grid_rates import rates_of
-from planner.performance.grid_terms import ACTIVATION_BYTES, TERMS, Pass, Times, stage_times
-from planner.performance.grid_work import work_of
+from planner.performance.grid_terms import TERMS, Pass, Times, pass_times
 from planner.plan import Performance, Prefill, Term
 from planner.values import Range
 
 CHUNK = 8192
 """Tokens of a prompt in one pass."""
 HOPS = "hops between stages"
+PROMPTS = "prompts of other users"
 
 
+NO_PROMPTS: Times = ()
 Stages = tuple[Times, ...]
 """What every stage takes for one micro-batch, its hop to the next last."""
 
@@ -56,7 +59,7 @@ def step_terms(case: GridCase, *, depth: int, users: int) -> tuple[Term, ...]:
         cases.append([term * scale for term in terms])
     found = (
         Term(name=name, seconds=Range(low=low, best=best, high=high))
-        for name, low, best, high in zip((*TERMS, HOPS), *cases, strict=True)
+        for name, low, best, high in zip((*TERMS, PROMPTS, HOPS), *cases, strict=True)
     )
     return tuple(term for term in found if term.seconds.low > 0)
 
@@ -88,12 +91,6 @@ def grid_prefill(case: GridCase, *, tokens: int) -> Prefill:
     return Prefill(tokens=tokens, ttft=ttft, usable=ttft.high <= USABLE_SECONDS)
 
 
-def prompt_work(case: GridCase, *, tokens: int) -> float:
-    """Seconds a prompt of `tokens` adds to steps that read the weights anyway, best estimate."""
-    run = Pass("work", tokens, tokens, 1, tokens)
-    return _token(_run(case, run), 1, 1)
-
-
 def _decode(case: GridCase, depth: int, users: int) -> tuple[Stages, int]:
     """One micro-batch through all stages, and how many go round."""
     replicas = case.grid.data_parallel
@@ -101,14 +98,38 @@ def _decode(case: GridCase, depth: int, users: int) -> tuple[Stages, int]:
     batches = min(case.grid.pipeline_parallel, each)
     tokens = -(-each // batches)
     everyone = min(users, tokens * replicas)
-    return _run(case, Pass("decode", tokens, everyone, tokens, depth)), batches
+    run = Pass("decode", tokens, everyone, tokens, depth)
+    load = case.load
+    if load is None or users == 1:
+        return _run(case, run, NO_PROMPTS), batches
+    share = (users - 1) / (load.output_tokens * replicas * batches)
+    return _run(case, run, _prompts(case, load.input_tokens, share)), batches
 
 
-def _run(case: GridCase, run: Pass) -> Stages:
+def _prompts(case: GridCase, tokens: int, share: float) -> Times:
+    """Seconds of every stage that a `share` of a prompt on each replica adds to a micro-batch.
+
+    Its weights are read anyway: arithmetic and exchanges alone count, as far as users wait for
+    them.
+    """
+    run = Pass("work", tokens, tokens * case.grid.data_parallel, 1, tokens)
+    found = []
+    for number, times in enumerate(pass_times(case, run)):
+        waited = share * rates_of(case.stages[number][0], case.engine).prompts
+        low, best, high = (waited * sum([term[index] for term in times]) for index in range(3))
+        found.append((low, best, high))
+    return tuple(found)
+
+
+def _run(case: GridCase, run: Pass, prompts: Times) -> Stages:
     size = run.tokens * case.architecture.hidden * ACTIVATION_BYTES
     return tuple(
-        (*stage_times(case, number, stage, run), _hop(case, number, size))
-        for number, stage in enumerate(work_of(case).stages)
+        (
+            *times,
+            prompts[number] if prompts else NOTHING,
+            _hop(case, number, size),
+        )
+        for number, times in enumerate(pass_times(case, run))
     )
 
 
@@ -117,8 +138,8 @@ def _hop(case: GridCase, number: int, size: float) -> Cases:
     if number == len(case.stages) - 1:
         return NOTHING
     first = (number + 1) * case.grid.tensor_parallel
-    inside = first // case.gpus_per_machine == (first - 1) // case.gpus_per_machine
-    return hop(Joined(case.fabric, case.network), inside=inside, size=size)
+    inside = first // case.gpus_together == (first - 1) // case.gpus_together
+    return hop(case.joined, inside=inside, size=size)
 
 
 def _token(stages: Stages, batches: int, index: int) -> float:
@@ -138,10 +159,11 @@ def _prompt(case: GridCase, tokens: int) -> Range:
     """
     chunks = -(-tokens // CHUNK)
     size = tokens / chunks
-    stages = _run(case, Pass("prompt", size, size, 1, tokens))
+    stages = _run(case, Pass("prompt", size, size, 1, tokens), NO_PROMPTS)
     factors = prior_cases("prompt-in-server")
     rates = [rates_of(gpu, case.engine) for gpu, _ in case.stages]
-    unsure = 1.0 if all(rate.measured for rate in rates) else 1 + max(rate.band for rate in rates)
+    guessed = [rate.mixture_band for rate in rates if not rate.measured]
+    unsure = 1 + max(guessed, default=0.0)
     bands = (unsure, 1.0, 1 / unsure)
     cases = []
     for index in range(3):

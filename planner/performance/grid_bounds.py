@@ -12,6 +12,7 @@ from planner.model.architecture import Architecture
 from planner.performance.calibration import prior_cases
 from planner.performance.grid_case import GridCase, GridEngine
 from planner.performance.grid_rates import rates_of
+from planner.performance.grid_terms import layer_overhead
 from planner.performance.grid_work import StageWork, work_of
 from planner.quantization.scheme import Scheme
 
@@ -51,8 +52,7 @@ def _layers(case: GridCase, stage: StageWork) -> float:
     rates = rates_of(case.stages[0][0], case.engine)
     total = 0.0
     for count, layer in stage.layers:
-        total += count * (rates.layer + (rates.latent if layer.latent else 0.0))
-        total += count * rates.mixture if layer.used else 0.0
+        total += count * layer_overhead(layer, rates)
     return total
 
 
@@ -69,4 +69,4 @@ def least_exchange(case: GridCase) -> float:
 def most_speed(gpu: Gpu, engine: GridEngine) -> float:
     """Bytes per second one device reads weights with at most."""
     rates = rates_of(gpu, engine)
-    return max(rates.weights, rates.experts)
+    return max(rates.weights, *rates.experts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from planner.catalog.schema import Gpu, Link, Network
 from planner.engines.grid import Grid, Place
@@ -15,9 +15,19 @@ from planner.engines.sharding import Shards
 from planner.engines.vllm import serving as vllm
 from planner.engines.vllm.memory import weight_shards
 from planner.model.architecture import Architecture
+from planner.performance.collectives import Joined
 from planner.quantization.scheme import Scheme
+from planner.topology.domains import Domain
 
-GridEngine = Literal["vllm", "sglang"]
+GridEngine = Literal["vllm", "sglang", "trtllm"]
+"""TensorRT-LLM as an engine of runs: its grids are as SGLang's, no plan is made for it."""
+
+
+class Load(NamedTuple):
+    """What each user sends again and again: steps of the others also pass a share of it."""
+
+    input_tokens: int
+    output_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +46,20 @@ class GridCase:
     """What joins the machines; None where there is one."""
     gpus_per_machine: int
     kv_type: KvType = "auto"
+    domain: Domain | None = None
+    """Link graph of a machine; None is that of unknown devices that `fabric` joins."""
+    load: Load | None = None
+    """What users send; None leaves the prompts of others out of the time per token."""
+
+    @property
+    def joined(self) -> Joined:
+        """What joins the ranks."""
+        return Joined(self.fabric, self.network, self.domain, self.gpus_together)
+
+    @property
+    def gpus_together(self) -> int:
+        """Devices joined without a network: of one machine, or of several (NVL72)."""
+        return self.gpus_per_machine * (1 if self.domain is None else self.domain.machines)
 
     @property
     def ways(self) -> Ways:
@@ -67,7 +91,7 @@ class Ways:
     experts: int
     """Ranks that routed experts are dealt out to, whole."""
     shared_network: bool
-    """Whether replicas of attention share one dense network (SGLang), or have their own."""
+    """Whether replicas of attention share one dense network, or have their own (vLLM)."""
 
 
 @functools.cache
@@ -79,5 +103,5 @@ def _ways(engine: GridEngine, grid: Grid) -> Ways:
         stage=devices // grid.pipeline_parallel,
         devices=devices,
         experts=grid.expert_parallel,
-        shared_network=engine == "sglang" and replicas > 1,
+        shared_network=engine != "vllm" and replicas > 1,
     )

@@ -24,7 +24,8 @@ class Rates(NamedTuple):
     """What the formulas need of one device model under one engine: bytes/s, FLOP/s, seconds."""
 
     weights: float
-    experts: float
+    experts: tuple[float, float, float]
+    """In 16, 8 and 4 bits."""
     cache: float
     half: float
     float8: float
@@ -32,15 +33,20 @@ class Rates(NamedTuple):
     expert_matrices: float
     """Of the compute rates, in routed experts."""
     spread: float
+    imbalance: float
     layer: float
     mixture: float
     latent: float
+    indexer: float
+    state: float
     step: float
     sequence: float
-    band: float
+    all_reduce: float
+    prompts: float
+    dense_band: float
     """Relative error that the low and high cases allow for."""
-    latent_band: float
-    """The same with latent attention."""
+    mixture_band: float
+    """The same with routed experts."""
     first_token: float
     measured: bool
 
@@ -86,20 +92,29 @@ def _resolved(gpu: Gpu, engine: str) -> Rates:
     measured = is_measured(gpu)
     return Rates(
         weights=row.weights * bandwidth,
-        experts=row.experts * bandwidth,
+        experts=(
+            row.experts * bandwidth,
+            row.experts_float8 * bandwidth,
+            row.experts_float4 * bandwidth,
+        ),
         cache=row.cache * bandwidth,
         half=row.half * half,
         float8=float8,
         float4=float4,
         expert_matrices=prior_cases("expert-matrices")[1],
         spread=prior_cases("expert-spread")[1],
+        imbalance=prior_cases("expert-imbalance")[1],
         layer=row.layer_overhead * costs.layer_factor,
         mixture=costs.mixture_overhead,
         latent=costs.latent_overhead,
+        indexer=costs.indexer_overhead,
+        state=costs.state_overhead,
         step=costs.step_overhead,
         sequence=costs.sequence_overhead,
-        band=row.decode_error_p90 if measured else unmeasured.decode_error_p90,
-        latent_band=row.latent_error_p90 if measured else unmeasured.latent_error_p90,
+        all_reduce=costs.all_reduce,
+        prompts=costs.prompts,
+        dense_band=row.dense_band if measured else unmeasured.dense_band,
+        mixture_band=row.mixture_band if measured else unmeasured.mixture_band,
         first_token=costs.first_token,
         measured=measured,
     )

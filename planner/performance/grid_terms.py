@@ -10,18 +10,21 @@ from __future__ import annotations
 import math
 from typing import Literal, NamedTuple
 
+from planner.catalog.schema import Gpu
 from planner.performance.calibration import Cases
-from planner.performance.collectives import NOTHING, Joined, Span, all_reduce, exchange
+from planner.performance.grid_calibration import band_of, widening
 from planner.performance.grid_case import GridCase, Ways
+from planner.performance.grid_exchange import Exchanges, exchanges, of_stage
 from planner.performance.grid_rates import Rates, rates_of
-from planner.performance.grid_work import LayerWork, Matrices, StageWork
+from planner.performance.grid_work import LayerWork, Matrices, StageWork, work_of
 from planner.performance.roofline import soft_maximum
 
-ACTIVATION_BYTES = 2
-_SENT_BYTES = 1.5
-"""Per channel of an exchange of tokens: 8 bits on the way there, 16 on the way back, on average."""
 _CACHE_COMPUTE = 0.5
 """Of the matrices' rate, in attention over the cache."""
+_LATENT_COMPUTE = 0.8
+"""The same over latents: 660 of 989 TFLOP/s on H800 (deepseek-ai/FlashMLA, README)."""
+_WIDE, _NARROW = 1.5, 0.75
+"""Bytes per weight above which a format counts as one of 16 bits, and of 8."""
 _PROMPT_COMPUTE = 0.6
 """Of the matrices' rate, in attention within a prompt."""
 
@@ -36,10 +39,20 @@ TERMS = (
     "overhead per layer",
     "overhead per step",
 )
-"""What a pass goes into, in the order of `StageTimes`."""
+"""What a pass goes into, in the order of `Times`."""
 
 Times = tuple[Cases, ...]
 """One entry per term."""
+
+
+class LayerTimes(NamedTuple):
+    """Seconds of one layer."""
+
+    attention: float
+    dense: float
+    experts: float
+    cache: float
+    overhead: float
 
 
 class Pass(NamedTuple):
@@ -58,38 +71,87 @@ class Pass(NamedTuple):
     """Tokens cached of each sequence, or of the whole prompt."""
 
 
-def stage_times(case: GridCase, number: int, work: StageWork, run: Pass) -> Times:
-    """Seconds of each term in one stage."""
-    rates = rates_of(case.stages[number][0], case.engine)
+def pass_times(case: GridCase, run: Pass) -> list[Times]:
+    """Seconds of each term in every stage; layers and stages alike are asked once."""
+    stages = work_of(case).stages
+    used = max([layer.used for stage in stages for _, layer in stage.layers], default=0)
     ways = case.ways
+    once = exchanges(case, ways, run.tokens, run.everyone, used)
+    wider = 0.0 if run.kind == "prompt" else widening(case)
+    layers: dict[tuple[int, int], LayerTimes] = {}
+    known: dict[tuple[int, int], Times] = {}
+    found = []
+    for (gpu, _), stage in zip(case.stages, stages, strict=True):
+        key = id(gpu), id(stage)
+        if key not in known:
+            slower = wider * band_of(rates_of(gpu, case.engine), stage) if wider else 1.0
+            known[key] = _stage_times(case, ways, gpu, stage, run, once, layers, slower)
+        found.append(known[key])
+    return found
+
+
+def _stage_times(
+    case: GridCase,
+    ways: Ways,
+    gpu: Gpu,
+    work: StageWork,
+    run: Pass,
+    once: Exchanges,
+    known: dict[tuple[int, int], LayerTimes],
+    slower: float,
+) -> Times:
+    rates = rates_of(gpu, case.engine)
     reads = run.kind != "work"
     attention = dense = experts = cache = layers = output = step = 0.0
-    network_tokens = run.everyone if ways.shared_network else run.tokens
     for count, layer in work.layers:
-        attention += count * _seconds(layer.attention, run.tokens, rates, reads)
-        dense += count * _seconds(layer.dense, network_tokens, rates, reads)
-        cache += count * _cache_seconds(case, layer, run, rates)
-        layers += count * (rates.layer + (rates.latent if layer.latent else 0.0))
-        if layer.used:
-            experts += count * _expert_seconds(layer, ways, run.everyone, rates, reads)
-            layers += count * rates.mixture
+        key = id(gpu), id(layer)
+        times = known.get(key)
+        if times is None:
+            times = known[key] = _layer_times(case, ways, layer, run, rates)
+        attention += count * times.attention
+        dense += count * times.dense
+        experts += count * times.experts
+        cache += count * times.cache
+        layers += count * times.overhead
     if work.output.bytes:
         asked = run.tokens if run.kind == "decode" else run.sequences
         output = _seconds(work.output, asked, rates, reads)
-        step = rates.step + rates.sequence * run.sequences
-    slower = 1.0
-    if run.kind == "decode":
-        latent = any(layer.latent for _, layer in work.layers)
-        slower += rates.latent_band if latent else rates.band
+        step = rates.step + rates.sequence * run.sequences if reads else 0.0
     reduced, exchanged = (
-        (low * slower, best, high / slower)
-        for low, best, high in _communication(case, ways, work, run)
+        (max(low, best * slower), best, high if high < best else best / slower)
+        for low, best, high in of_stage(once, case, ways, work, rates.all_reduce)
     )
-    if not reads:
-        layers = step = 0.0
     before = [(x * slower, x, x / slower) for x in (attention, dense, experts, cache)]
     after = [(x * slower, x, x / slower) for x in (output, layers, step)]
     return (*before, reduced, exchanged, *after)
+
+
+def _layer_times(
+    case: GridCase, ways: Ways, layer: LayerWork, run: Pass, rates: Rates
+) -> LayerTimes:
+    reads = run.kind != "work"
+    network_tokens = run.everyone if ways.shared_network else run.tokens
+    return LayerTimes(
+        attention=_seconds(layer.attention, run.tokens, rates, reads),
+        dense=_seconds(layer.dense, network_tokens, rates, reads),
+        experts=_expert_seconds(layer, ways, run.everyone, rates, reads) if layer.used else 0.0,
+        cache=_cache_seconds(case, ways, layer, run, rates),
+        overhead=layer_overhead(layer, rates) if reads else 0.0,
+    )
+
+
+def layer_overhead(layer: LayerWork, rates: Rates) -> float:
+    """Seconds a layer takes in every step that no byte explains."""
+    seconds = rates.layer
+    if layer.used:
+        seconds += rates.mixture
+    if layer.latent:
+        seconds += rates.latent
+    if layer.indexed:
+        seconds += rates.indexer
+    if layer.state:
+        seconds += rates.state
+    return seconds
 
 
 def _seconds(matrices: Matrices, tokens: float, rates: Rates, reads: bool) -> float:
@@ -106,7 +168,7 @@ def _expert_seconds(
     """Experts that at least one token wants are read, all choices of all tokens computed.
 
     Where experts are dealt out, the busiest rank counts: of n independent sums with mean m and
-    variance v it has about m + sqrt(2 * v * ln n).
+    variance v it has about m + sqrt(2 * v * ln n), of which the fitted imbalance is a share.
     """
     held, share = layer.experts, layer.share
     compute = held.half / rates.half + held.float8 / rates.float8 + held.float4 / rates.float4
@@ -115,67 +177,29 @@ def _expert_seconds(
     if ways.experts > 1:
         spread = 2 * math.log(ways.experts)
         own = layer.used / share / ways.experts
-        compute *= 1 + math.sqrt(spread / (tokens * share * own))
-        wanted = min(1.0, wanted + math.sqrt(spread * wanted * (1 - wanted) / own))
-    return soft_maximum(held.bytes * wanted / rates.experts, compute) if reads else compute
+        compute *= 1 + rates.imbalance * math.sqrt(spread / (tokens * share * own))
+        more = rates.imbalance * math.sqrt(spread * wanted * (1 - wanted) / own)
+        wanted = min(1.0, wanted + more)
+    if not reads:
+        return compute
+    return soft_maximum(held.bytes * wanted / _expert_rate(held, rates), compute)
 
 
-def _cache_seconds(case: GridCase, layer: LayerWork, run: Pass, rates: Rates) -> float:
-    ways, total = case.ways.attention, 0.0
-    context_ways = case.grid.decode_context_parallel
+def _expert_rate(held: Matrices, rates: Rates) -> float:
+    """Bytes per second, by the width of the format."""
+    width = held.bytes / (held.half + held.float8 + held.float4)
+    return rates.experts[0 if width > _WIDE else 1 if width > _NARROW else 2]
+
+
+def _cache_seconds(case: GridCase, ways: Ways, layer: LayerWork, run: Pass, rates: Rates) -> float:
+    total, context_ways = 0.0, case.grid.decode_context_parallel
     for cache in layer.caches:
         if run.kind == "decode":
             size = run.sequences * cache.bytes(run.depth, context_ways) / rates.cache
-            flops = run.sequences * cache.flops(run.depth, ways)
-            total += soft_maximum(size, flops / (rates.half * _CACHE_COMPUTE))
+            flops = run.sequences * cache.flops(run.depth, ways.attention)
+            share = _LATENT_COMPUTE if layer.latent else _CACHE_COMPUTE
+            total += soft_maximum(size, flops / (rates.half * share))
         else:
-            flops = run.tokens * cache.prompt_flops(run.depth, ways)
+            flops = run.tokens * cache.prompt_flops(run.depth, ways.attention)
             total += flops / (rates.half * _PROMPT_COMPUTE)
     return total
-
-
-def _communication(case: GridCase, ways: Ways, work: StageWork, run: Pass) -> tuple[Cases, Cases]:
-    """All-reduces within replicas, and what replicas send each other for their networks.
-
-    vLLM: tokens to the ranks of their experts and back. SGLang: all tokens to all ranks of the
-    stage and sums back, which is an all-reduce's traffic. Decode context parallelism: queries to
-    all its ranks and results back, likewise.
-    """
-    hidden = case.architecture.hidden
-    joined = Joined(case.fabric, case.network)
-    mixers = sum(count for count, layer in work.layers if layer.mixer)
-    networks = sum(count for count, layer in work.layers if layer.network)
-    mixtures = sum(count for count, layer in work.layers if layer.used)
-    reduced = exchanged = NOTHING
-    if ways.attention > 1:
-        times = mixers if ways.shared_network else mixers + networks
-        times += mixers if case.grid.decode_context_parallel > 1 else 0
-        span = span_of(case, ways.attention)
-        once = all_reduce(joined, span, run.tokens * hidden * ACTIVATION_BYTES)
-        reduced = _repeated(once, times)
-    if ways.shared_network:
-        span = span_of(case, ways.stage)
-        once = all_reduce(joined, span, run.everyone * hidden * ACTIVATION_BYTES)
-        exchanged = _repeated(once, networks)
-    elif case.grid.data_parallel > 1 and mixtures:
-        used = max(layer.used for _, layer in work.layers)
-        ranks = ways.experts
-        copies = min(used, ranks) if ranks > 1 else case.grid.data_parallel
-        once = exchange(
-            joined, span_of(case, ways.stage), run.tokens * copies * hidden * _SENT_BYTES
-        )
-        exchanged = _repeated(once, 2 * mixtures)
-    return reduced, exchanged
-
-
-def _repeated(once: Cases, times: int) -> Cases:
-    return once[0] * times, once[1] * times, once[2] * times
-
-
-def span_of(case: GridCase, ranks: int) -> Span:
-    """How a group of `ranks` neighbouring ranks lies on the machines."""
-    each = case.gpus_per_machine
-    if case.ways.devices <= each or (ranks <= each and each % ranks == 0):
-        return Span(ranks, 1)
-    machines = max(2, -(-ranks // each))
-    return Span(-(-ranks // machines), machines)

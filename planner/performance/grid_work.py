@@ -95,6 +95,10 @@ class LayerWork(NamedTuple):
     mixer: bool
     network: bool
     latent: bool
+    indexed: bool
+    """Whether an indexer chooses the tokens attention looks at."""
+    state: bool
+    """Whether a mixer keeps a state instead of a cache."""
 
 
 class StageWork(NamedTuple):
@@ -113,6 +117,7 @@ class Work:
     architecture: Architecture
     scheme: Scheme
     stages: tuple[StageWork, ...]
+    """Equal ones are one object, and so are equal layers."""
 
 
 Layers = tuple[Architecture, Scheme, tuple[LayerWork, ...]]
@@ -141,12 +146,13 @@ def work_of(case: GridCase) -> Work:
 def _work(case: GridCase) -> Work:
     shards = case.shards
     every = _layer_works(case, shards)
-    stages = []
+    stages: list[StageWork] = []
     for number, (_, layers) in enumerate(case.stages):
         last = number == len(case.stages) - 1
         alike = Counter(every[layer] for layer in layers)
         output = _output(case, shards) if last else Matrices()
-        stages.append(StageWork(tuple((count, work) for work, count in alike.items()), output))
+        stage = StageWork(tuple((count, work) for work, count in alike.items()), output)
+        stages.append(next((same for same in reversed(stages) if same == stage), stage))
     return Work(case.architecture, case.scheme, tuple(stages))
 
 
@@ -157,12 +163,14 @@ def _layer_works(case: GridCase, shards: Shards) -> tuple[LayerWork, ...]:
         if len(_layers) >= _REMEMBERED:
             _layers.clear()
         architecture, scheme = case.architecture, case.scheme
-        works = tuple(
+        alike: dict[LayerWork, LayerWork] = {}
+        works = [
             _layer_work(case, shards, index, layer)
             for index, layer in enumerate(architecture.layers)
             if not layer.mtp
-        )
-        found = _layers[key] = (architecture, scheme, works)
+        ]
+        one = tuple(alike.setdefault(work, work) for work in works)
+        found = _layers[key] = (architecture, scheme, one)
     return found[2]
 
 
@@ -180,16 +188,19 @@ def _layer_work(case: GridCase, shards: Shards, index: int, layer: Layer) -> Lay
         name = kind.get(part.component, "dense")
         sums[name] = sums[name].plus(_matrices(stored, linear=part.linear))
     mixers = [mixer for mixer in (layer.mixer, layer.beside) if mixer is not None]
+    caches = tuple(_caches(mixers, case.ways.attention, case.kv_type))
     return LayerWork(
         attention=sums["attention"],
         dense=sums["dense"],
         experts=sums["experts"],
         share=share,
         used=used,
-        caches=tuple(_caches(mixers, case.ways.attention, case.kv_type)),
+        caches=caches,
         mixer=bool(mixers),
         network=network is not None,
         latent=isinstance(layer.mixer, Latent),
+        indexed=any(cache.index_bytes for cache in caches),
+        state=any(cache.page.keeps == "state" for cache in caches),
     )
 
 

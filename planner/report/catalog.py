@@ -254,6 +254,9 @@ def _value(name: str, value: Any) -> str:
             return ", ".join(_value(name, item) for item in value)
         case schema.Part():
             return f"{value.count}x {value.item}"
+        case schema.RankTimes():
+            times = ", ".join(f"{seconds * 1e6:,.4g}" for seconds in value.seconds)
+            return f"{value.ranks} devices ({value.path}): {times} us"
         case schema.MemorySetting():
             return f"{_value('memory', value.memory)} after: {value.command}"
         case dict():

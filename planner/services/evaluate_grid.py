@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from planner import __version__, accounting
 from planner.accounting import capacity_assumptions, grids
 from planner.accounting.grids import Site
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Node
-from planner.engines.grid import Grid, GridMemory, Options
+from planner.engines import serving
+from planner.engines.grid import Grid, GridMemory, Options, Place
 from planner.errors import IllegalLayout, RequestError
+from planner.performance.grid import Load
 from planner.plan import Body, Evaluation, Solver
 from planner.request import EvaluateRequest, PlanRequest
 from planner.served import (
@@ -67,6 +71,9 @@ def evaluate_grid(
     reasons = of.illegal(grid, place)
     if stages is None:
         reasons += ("a pipeline stage would lie on devices of several models",)
+    families = _families(catalog, site)
+    if len(families) > 1:
+        reasons += (f"devices of {' and '.join(families)} have no communicator in common",)
     if reasons or stages is None:
         raise IllegalLayout(
             f"{of.title} refuses this layout: {'; '.join(reasons)}",
@@ -132,6 +139,7 @@ def _asked(request: EvaluateRequest, catalog: Catalog, engine: str) -> Asked:
         ),
         concurrency=request.slots,
         depth=min(_WORKLOAD.depth, context),
+        load=Load(min(_WORKLOAD.input_tokens, context), _WORKLOAD.output_tokens),
     )
 
 
@@ -167,9 +175,9 @@ def _site(
     if left or not 1 <= used <= smallest:
         total = sum(node.gpus * count for node, count in nodes)
         raise RequestError(
-            f"the layout takes {of.gpus(grid)} devices; {machines} "
-            f"{'machine has' if machines == 1 else 'machines have'} {total}, and every machine "
-            "gives as many",
+            f"the layout takes {of.gpus(grid)} {'device' if of.gpus(grid) == 1 else 'devices'}; "
+            f"{machines} {'machine has' if machines == 1 else 'machines have'} {total}, and every "
+            "machine gives as many",
             hint="change --tp, --pp or --dp, or the number of nodes",
         )
     return Site(nodes=nodes, used=used, network=network_between(catalog, nodes))
@@ -180,13 +188,35 @@ def _legal_hint(of: Served, catalog: Catalog, site: Site, refused: Grid) -> str:
     window = of.architecture.context_length
     if of.context > window:
         return f"leave --context out for the full window, or give at most {window}"
+    if len(_families(catalog, site)) > 1:
+        return "take nodes of one device family"
     place = grids.place_of(catalog, site)
-    legal = [grid for grid in of.grids(place) if not of.illegal(grid, place)]
+    legal = [
+        grid
+        for grid in of.grids(place)
+        if not of.illegal(grid, place) and grids.stages_of(of, catalog, site, grid)
+    ]
     if not legal:
-        return "no layout of these devices is legal; take other nodes"
+        return _without_layout(of, place)
     likest = max(legal, key=lambda grid: (grid.tensor_parallel, -grid.data_parallel))
     split = ", without --split" if refused.partition else ""
     return f"legal on these devices: {flags(likest, refused)}{split}"
+
+
+def _families(catalog: Catalog, site: Site) -> tuple[str, ...]:
+    return tuple(sorted({catalog.gpu(node.gpu).family for node, _ in site.nodes}))
+
+
+def _without_layout(of: Served, place: Place) -> str:
+    """What to change where no layout of the devices is legal."""
+    plain = serving.rules(of.engine)
+    options = replace(of.options, kv_type="auto")
+    if any(
+        not plain.illegal(of.architecture, of.scheme, grid, options, place)
+        for grid in of.grids(place)
+    ):
+        return "leave --kv-type out for 16 bits"
+    return "no layout of these devices is legal: take other nodes or another --quant"
 
 
 def _warnings(body: Body) -> tuple[str, ...]:

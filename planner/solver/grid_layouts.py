@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,7 @@ from planner.catalog.load import Catalog
 from planner.catalog.schema import Node
 from planner.engines.candidates import divisors
 from planner.engines.grid import Grid, Place
+from planner.errors import FactsError
 from planner.served import Served
 from planner.subject import ByDigest
 
@@ -125,11 +127,22 @@ class Layouts:
         counts = {*divisors(least), *self._used([node for node, _ in rows])}
         sites = (Site(nodes=rows, used=used, network=joint) for used in sorted(counts))
         return min(
-            grids.step(self.served, self.catalog, site, grid, users=1).best
+            self._stage(site, grid)
             for site in sites
             for grid in self.served.grids(grids.place_of(self.catalog, site))
             if grid.pipeline_parallel == 1
         )
+
+    def _stage(self, site: Site, grid: Grid) -> float:
+        """Seconds of a step of one user on a single stage, legal or not.
+
+        Without end where the format cannot store a rank's share of a matrix: then no pipeline of
+        such stages can either.
+        """
+        try:
+            return grids.step(self.served, self.catalog, site, grid, users=1).best
+        except FactsError:
+            return math.inf
 
     def sites(self, nodes: Nodes, network: str | None) -> Iterator[Site]:
         """All devices of every machine, or as many as a power of two."""

@@ -16,14 +16,17 @@ from planner.topology.rates import SOCKET_LINK, chip_to_chip, device_pcie
 from planner.topology.scale_up import scale_up
 
 
-def build(dump: Dump, gpus: Sequence[Gpu | None], catalog: Catalog, title: str) -> Topology:
+def build(
+    dump: Dump, gpus: Sequence[Gpu | None], catalog: Catalog, title: str, where: str
+) -> Topology:
     """The topology of the machine that `dump` is of.
 
     Args:
         dump: what was read; one file's, or several merged.
         gpus: catalog row of each device, in order; None where nobody knows it.
         catalog: the link rows.
-        title: what to call the machine; also used in messages.
+        title: what to call the machine.
+        where: the files, for messages.
 
     Raises:
         FileError: links that fit no machine.
@@ -31,8 +34,8 @@ def build(dump: Dump, gpus: Sequence[Gpu | None], catalog: Catalog, title: str) 
     rows = {device.label: gpu for device, gpu in zip(dump.devices, gpus, strict=True)}
     names = {device.label: f"gpu{device.index}" for device in dump.devices}
     names |= {adapter.label: adapter.label.lower() for adapter in dump.adapters}
-    branches, notes = (dump.tree, ()) if dump.tree else place(dump, title)
-    links = scale_up(dump, rows, names, catalog, title)
+    branches, notes = (dump.tree, ()) if dump.tree else place(dump, where)
+    links = scale_up(dump, rows, names, catalog, where)
     wires, assumed = _pcie_wires(dump, branches, rows, names, catalog)
     parts = (
         *(_gpu(device, rows[device.label], names) for device in dump.devices),
@@ -46,7 +49,16 @@ def build(dump: Dump, gpus: Sequence[Gpu | None], catalog: Catalog, title: str) 
     )
     peers, peer_note = _peer_to_peer(dump, gpus)
     chips = _chip_to_chip(dump, branches, names, catalog)
-    found = (*dump.findings, *links.findings, *notes, *assumed, *peer_note, *_links_down(dump))
+    unsaid = _unsaid(dump)
+    found = (
+        *dump.findings,
+        *links.findings,
+        *unsaid,
+        *notes,
+        *assumed,
+        *peer_note,
+        *_links_down(dump),
+    )
     return Topology(
         title=title,
         parts=parts,
@@ -87,10 +99,13 @@ def _pcie_wires(
     adapters = {adapter.label: adapter for adapter in dump.adapters}
     up: dict[str, Wire] = {}
     assumed: list[str] = []
+    children: dict[str, list[str]] = {}
+    for branch in branches:
+        children.setdefault(branch.parent, []).append(branch.name)
     for branch in _lowest_first(branches):
         if not branch.parent:
             continue
-        below = [up[child.name] for child in branches if child.parent == branch.name]
+        below = [up[child] for child in children.get(branch.name, ())]
         device, adapter = devices.get(branch.name), adapters.get(branch.name)
         generation, width = branch.generation, branch.width
         row = rows.get(branch.name)
@@ -192,19 +207,30 @@ def _peer_to_peer(dump: Dump, gpus: Sequence[Gpu | None]) -> tuple[bool, list[st
     if any(gpu is not None and gpu.title.startswith("GeForce") for gpu in gpus):
         return False, [
             "peer-to-peer over PCIe is taken to be off, as the driver has it for GeForce; "
-            "'nvidia-smi topo -p2p rw' tells"
+            "'nvidia-smi topo -p2p r' tells"
         ]
     return True, []
 
 
+def _unsaid(dump: Dump) -> list[str]:
+    """Says so where nothing tells what links several devices."""
+    if dump.links_known or len(dump.devices) < 2:
+        return []
+    place = "" if dump.tree else ", nor where they are on PCIe (taken as NODE apart)"
+    return [
+        f"nothing says whether NVLink or xGMI links the devices{place}: add the output of "
+        "'nvidia-smi topo -m', 'rocm-smi --showtopo' or 'amd-smi topology'"
+    ]
+
+
 def _links_down(dump: Dump) -> list[str]:
     notes = [
-        f"{device.label} has {device.nvlinks_down} NVLinks that are down"
+        f"{device.label.lower()} has {device.nvlinks_down} NVLinks that are down"
         for device in dump.devices
         if device.nvlinks_down
     ]
     notes += [
-        f"{device.label} has {device.width} PCIe lanes of {device.full_width}"
+        f"{device.label.lower()} has {device.width} PCIe lanes of {device.full_width}"
         for device in dump.devices
         if device.width and device.full_width and device.width < device.full_width
     ]
@@ -212,4 +238,5 @@ def _links_down(dump: Dump) -> list[str]:
 
 
 def _some(labels: Sequence[str]) -> str:
-    return ", ".join(labels) if len(labels) <= 4 else f"{labels[0]} to {labels[-1]}"
+    names = [label.lower() for label in labels]
+    return ", ".join(names) if len(names) <= 4 else f"{names[0]} to {names[-1]}"

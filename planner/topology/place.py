@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from planner.errors import FileError
-from planner.topology.importers.seen import PCIE_KINDS, Branch, Dump
+from planner.topology.importers.seen import PCIE_KINDS, Branch, Dump, PcieKind
 from planner.topology.kinds import groups, pcie_kind
 
 _Distances = Mapping[tuple[str, str], str]
@@ -51,13 +51,15 @@ def place(dump: Dump, where: str) -> tuple[tuple[Branch, ...], tuple[str, ...]]:
     distances = _distances(dump)
     places = {device.label: device.place for device in dump.devices}
     tree = _Tree()
+    nodes: list[str] = []
     for members in _sockets(names, distances, places):
         titles = dict.fromkeys(places[name] for name in members if places.get(name))
+        nodes += titles
         socket = tree.add("socket", "", " ".join(titles))
         for below in _near(members, distances, "PHB"):
             _below_root(tree, tree.add("root", socket), below, distances)
-    _check(tree.branches, distances, where)
-    return tuple(tree.branches), _findings(dump, distances)
+    odd = _check(tree.branches, distances, where)
+    return tuple(tree.branches), (*_findings(dump, distances), *_torn(nodes), *odd)
 
 
 def _distances(dump: Dump) -> _Distances:
@@ -69,9 +71,9 @@ def _distances(dump: Dump) -> _Distances:
     }
 
 
-def _near(names: Sequence[str], distances: _Distances, most: str) -> list[tuple[str, ...]]:
+def _near(names: Sequence[str], distances: _Distances, most: PcieKind) -> list[tuple[str, ...]]:
     """`names` in groups within which distances of at most `most` lead from part to part."""
-    near = PCIE_KINDS[: [*PCIE_KINDS].index(most) + 1]
+    near = PCIE_KINDS[: PCIE_KINDS.index(most) + 1]
     inside = set(names)
     joined = [
         (one, other)
@@ -123,18 +125,28 @@ def _below_root(tree: _Tree, root: str, members: Sequence[str], distances: _Dist
                 tree.hang(part, switch)
 
 
-def _check(branches: Sequence[Branch], distances: _Distances, where: str) -> None:
-    """Refuses distances that the tree does not say again."""
+def _check(branches: Sequence[Branch], distances: _Distances, where: str) -> list[str]:
+    """Adapters that the tree puts nearer or farther than the table does.
+
+    Raises:
+        FileError: it does so with two devices.
+    """
+    odd: dict[str, None] = {}
     above = {branch.name: branch.parent for branch in branches if branch.parent}
     kinds = {branch.name: branch.kind for branch in branches}
     for (one, other), printed in distances.items():
         derived = pcie_kind(above, kinds, one, other)
-        if derived != printed:
+        if derived != printed and not (one.startswith("GPU") and other.startswith("GPU")):
+            odd.setdefault(one if one.startswith("NIC") else other)
+        elif derived != printed:
             raise FileError(
                 f"{where}: {one} to {other} is {printed}, but by the rest of the table it is "
                 f"{derived}",
                 hint="check that the table is whole and of one machine",
             )
+    if not odd:
+        return []
+    return [f"{_some([*odd])}: the table puts them at distances that no tree of PCIe has"]
 
 
 def _findings(dump: Dump, distances: _Distances) -> tuple[str, ...]:
@@ -153,13 +165,20 @@ def _findings(dump: Dump, distances: _Distances) -> tuple[str, ...]:
         )
     if len(labels) > 1 and not any(device.place for device in dump.devices) and hidden:
         notes.append("NUMA nodes are not printed; devices are taken to be on one")
-    if len(labels) > 1 and not dump.links_known:
-        notes.append(
-            "nothing says what links the devices: taken as PCIe through the host; add the output "
-            "of 'nvidia-smi topo -m', 'rocm-smi --showtopo' or 'amd-smi topology'"
-        )
     return tuple(notes)
 
 
+def _torn(nodes: Sequence[str]) -> list[str]:
+    """NUMA nodes with parts that the table puts SYS apart."""
+    torn = sorted({node for node in nodes if nodes.count(node) > 1})
+    if not torn:
+        return []
+    return [
+        f"{', '.join(torn)}: the table has SYS between parts of one node, as in virtual machines; "
+        "they are taken to be on sockets of their own"
+    ]
+
+
 def _some(labels: Sequence[str]) -> str:
-    return ", ".join(labels) if len(labels) <= 4 else f"{labels[0]} to {labels[-1]}"
+    names = [label.lower() for label in labels]
+    return ", ".join(names) if len(names) <= 4 else f"{names[0]} to {names[-1]}"

@@ -26,7 +26,11 @@ class ScaleUp:
 
 
 def scale_up(
-    dump: Dump, gpus: Mapping[str, Gpu | None], names: Mapping[str, str], catalog: Catalog, where: str
+    dump: Dump,
+    gpus: Mapping[str, Gpu | None],
+    names: Mapping[str, str],
+    catalog: Catalog,
+    where: str,
 ) -> ScaleUp:
     """Wires of NVLink and xGMI, with the switches that the counts imply.
 
@@ -141,7 +145,7 @@ def _add_switch(
 def _weak(lanes: Mapping[str, int]) -> list[str]:
     most = max(lanes.values())
     return [
-        f"{label} has {count} NVLinks to the switch, others have {most}: links are down"
+        f"{label.lower()} has {count} NVLinks to the switch, others have {most}: links are down"
         for label, count in lanes.items()
         if count < most
     ]
@@ -156,9 +160,10 @@ def _loners(
         linked |= {*on_switch} if kind == "NV" else set()
         alone = [label for label in labels if label not in linked]
         if linked and alone:
+            others = f"though {len(linked)} other devices have"
             return [
-                f"{label} has no {word}, though {len(linked)} other devices have: a faulty link, "
-                "or none fitted; groups of devices that talk much should leave it out"
+                f"{label.lower()} has no {word}, {others}: a faulty link, or none fitted; groups "
+                "of devices that talk much should leave it out"
                 for label in alone
             ]
     return []

@@ -35,6 +35,8 @@ def check_body(
             return tuple(found)
         site = site_of(catalog, body)
         found.extend(_rules(served, catalog, body, site))
+        if found:
+            return tuple(found)
         found.extend(_memory(body.devices))
         again = grids.body(
             served,
@@ -64,7 +66,10 @@ def check_engine(served: Served, catalog: Catalog, plan: Plan) -> Iterator[str]:
         if stages is None:
             yield "a stage is on devices of several models"
             return
-        memory = served.memory(grid, stages, grids.place_of(catalog, site))
+        place = grids.place_of(catalog, site)
+        if served.illegal(grid, place):  # said of the body
+            return
+        memory = served.memory(grid, stages, place)
     except (PlannerError, ValueError) as error:
         yield f"it cannot be: {error}"
         return

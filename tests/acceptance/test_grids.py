@@ -188,6 +188,19 @@ def test_engine_auto_takes_the_best_of_those_that_load_the_format(
     assert costs[best["engine"]["name"]] == min(costs.values())
 
 
+@pytest.mark.parametrize(
+    ("quant", "engine"), [("AWQ", "vllm"), ("NVFP4", "vllm"), ("INT4-W4A16-g32", "sglang")]
+)
+def test_formats_of_groups_are_solved_though_three_devices_cannot_share_them(
+    capsys: Printed, quant: str, engine: str
+) -> None:
+    """Nodes with 3 or 6 devices are in the catalogs: a rank's share would be part of a group."""
+    line = f"qwen3-32b --quant {quant} --engine {engine} --context 16384 --budget 60000"
+    code, answer = ask(capsys, line)
+    assert (code, answer["solver"]["status"]) == (0, "optimal")
+    assert 64 % answer["layout"]["tensor_parallel"] == 0
+
+
 REFUSED = {
     f"{ONE_H200} --tp 0": (2, "--tp: must be more than 0"),
     f"{ONE_H200} --tp 7": (1, "64 heads do not divide by 7"),
@@ -257,6 +270,31 @@ def test_what_cannot_be_gets_one_message_and_its_exit_code(line: str, capsys: Pr
     assert message in printed.err
     assert printed.err.count("error: ") == 1
     assert printed.err.count("hint: ") == 1
+
+
+HINTS = {
+    f"{ONE_H200} --context 131073": "leave --context out for the full window, or give at most 13",
+    f"{ONE_H200} --kv-type fp8_ds_mla": "leave --kv-type out for 16 bits",
+    f"{ONE_H200} --split 30,32 --pp 2 --tp 4": "--tp 8 --pp 1, without --split",
+    f"{ONE_H200} --tp 8 --redundant-experts 3": "--tp 8 --redundant-experts 0",
+    f"{KIMI} --node hgx-h100-8:1 --node mi300x-8:1 --tp 8 --pp 2": "nodes of one device family",
+    f"{KIMI} --node hgx-h100-8:1 --node hgx-h200-8:1 --tp 16": "--tp 8 --pp 2",
+    f"{KIMI} --node v100-pcie-32-x8:1": "take other nodes or another --quant",
+}
+
+
+@pytest.mark.parametrize("line", HINTS)
+def test_a_refused_layout_is_told_what_is_legal(line: str, capsys: Printed) -> None:
+    assert main(shlex.split(line)) == 1
+    assert HINTS[line] in capsys.readouterr().err.partition("hint: ")[2]
+
+
+def test_a_version_beyond_those_that_were_read_says_so(capsys: Printed) -> None:
+    line = "evaluate qwen3-32b --quant FP8 --node hgx-h100-8:1"
+    _, known = ask(capsys, line)
+    _, unknown = ask(capsys, f"{line} --engine-build 99.0")
+    said = "vLLM 99.0: the rules of 0.32.0, the newest that were read"
+    assert set(unknown["assumptions"]) - set(known["assumptions"]) == {said}
 
 
 def test_an_encoder_is_not_served(tmp_path: Path, capsys: Printed) -> None:

@@ -105,7 +105,10 @@ def _parts(memory: GridMemory) -> Iterator[str]:
 
 
 def _sums(asked: Question, grid: Grid, memory: GridMemory) -> Iterator[str]:
-    """Every weight is on some rank, none on more ranks than share a stage, and none is lost."""
+    """Every weight is on some rank, none on more ranks than share a stage, and none is lost.
+
+    A tied output is a copy of the embedding where these are on different stages.
+    """
     ranks = sum(held.rank.ranks for held in memory.ranks)
     if ranks != asked.whole.gpus(grid):
         yield f"{ranks} ranks"
@@ -115,7 +118,8 @@ def _sums(asked: Question, grid: Grid, memory: GridMemory) -> Iterator[str]:
         for component, size in held.components
         if component is not None
     )
-    most = grid.tensor_parallel * grid.data_parallel + 0.2
+    tied = asked.whole.architecture.tied and grid.pipeline_parallel > 1
+    most = grid.tensor_parallel * grid.data_parallel + (1 if tied else 0.2)
     if not asked.checkpoint <= weights <= asked.checkpoint * most:
         yield f"{weights} bytes on all ranks, the checkpoint has {asked.checkpoint}"
     held = weights + sum(each.kv_cache * each.rank.ranks for each in memory.ranks)

@@ -12,6 +12,7 @@ from planner.request import PlanRequest
 from planner.solver.problem import Goal
 from planner.solver.search import Clock
 from planner.solver.session import Session
+from tests.acceptance import command_line
 from tests.solver import grid_instances, grid_oracle
 from tests.solver.grid_instances import plans_of
 from tests.solver.grid_oracle import Plan
@@ -103,3 +104,20 @@ def test_no_exhaustive_search_beats_the_search_over_grids_on_thousands(
     with capsys.disabled():
         print(f"\n{tally}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_the_same_question_has_the_same_answer_to_the_byte(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In processes whose sets and dictionaries of hashes are in other orders."""
+    line = f"qwen3-30b-a3b --quant FP8 --engine {engine} --context 32768 --concurrency 8"
+    line += " --only 4090-x2 --only 5090-x1 --only 6000-ada-x1 --max-nodes 3 --min-speed 0 --json"
+    answers = []
+    for seed in ("1", "2"):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        ran = command_line.plan(line)
+        assert ran.code == 0, ran.err
+        answers.append(ran.out)
+    assert answers[0] == answers[1]
+    assert len(answers[0]) > 1000

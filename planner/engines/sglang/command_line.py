@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from planner.engines.releases import release
 from planner.engines.sglang.layout import split_late
 from planner.errors import EngineError
 from planner.plan import Layout, Serving
 
 PARTITION_VARIABLE = "SGLANG_PP_LAYER_PARTITION"
+ATTENTION_REPLICAS_SINCE = (0, 5, 22)
+"""First version with `--attn-dp-size` (srt/server_args.py of 0.5.21 has none)."""
 KV_TYPES = {"auto": "auto", "bfloat16": "bf16", "fp8": "fp8_e4m3"}
 """KV cache types of a plan, and what SGLang calls them: its backend for latents on Blackwell takes
 `bf16`, but not `bfloat16` (`_mla_kv_cache_dtype_checks` of srt/arg_groups/overrides.py)."""
@@ -31,10 +34,10 @@ def server_arguments(engine: Serving, layout: Layout) -> tuple[str, ...]:
     Raises:
         EngineError: a cache type SGLang does not have, or decode context parallelism.
     """
-    return (*_degrees(layout), *_settings(engine))
+    return (*_degrees(engine, layout), *_settings(engine))
 
 
-def _degrees(layout: Layout) -> list[str]:
+def _degrees(engine: Serving, layout: Layout) -> list[str]:
     if layout.decode_context_parallel > 1:
         raise EngineError(
             f"decode context parallelism is {layout.decode_context_parallel}: no rules for it "
@@ -45,7 +48,9 @@ def _degrees(layout: Layout) -> list[str]:
     if layout.pipeline_parallel > 1:
         arguments += ["--pp-size", str(layout.pipeline_parallel)]
     if layout.data_parallel > 1:
-        arguments += ["--attn-dp-size", str(layout.data_parallel)]
+        named = release(engine.build) >= ATTENTION_REPLICAS_SINCE
+        arguments += ["--attn-dp-size" if named else "--dp-size", str(layout.data_parallel)]
+        arguments += [] if named else ["--enable-dp-attention"]
     if layout.expert_parallel > 1:
         arguments += ["--ep-size", str(layout.expert_parallel)]
     if layout.redundant_experts:

@@ -11,6 +11,7 @@ from planner.engines.cache_rules import cache_refusals, sparse_refusals
 from planner.engines.candidates import divisors, tensor_and_pipeline
 from planner.engines.capabilities import (
     SGLANG,
+    capability,
     device_notes,
     device_refusals,
     unloadable,
@@ -22,6 +23,8 @@ from planner.engines.sglang.serving import gpus, parallel
 from planner.engines.sharding import Shards
 from planner.model.architecture import Architecture, Grouped, Latent
 from planner.quantization.scheme import Scheme
+
+BLACKWELL = (10, 0)
 
 
 def illegal(
@@ -135,6 +138,17 @@ def _experts(case: Case) -> Iterator[str]:
         yield f"{total} experts do not divide by {grid.expert_parallel} ranks"
 
 
+def _unpacked_experts(case: Case) -> Iterator[str]:
+    """Dealt out, gpt-oss's experts have 4-bit kernels on Blackwell alone; others unpack them."""
+    dealt = case.grid.expert_parallel > 1 and cut.deals_out(case.architecture, case.scheme)
+    have = case.place.capability
+    if dealt and (have is None or have < BLACKWELL):
+        yield (
+            f"experts in MXFP4 dealt out over ranks would be unpacked to 16 bits below "
+            f"{capability(BLACKWELL)}, which is not planned"
+        )
+
+
 def _static_fraction(case: Case) -> Iterator[str]:
     share = case.options.utilization
     if share is not None and not 0 < share < 1:
@@ -192,6 +206,11 @@ RULES = (
         name="expert parallelism",
         source=_READ + "layers/moe/fused_moe_triton/layer.py",
         check=_experts,
+    ),
+    Rule(
+        name="experts unpacked",
+        source=_READ + "arg_groups/model_overrides/gpt_oss.py and layers/quantization/mxfp4.py",
+        check=_unpacked_experts,
     ),
     Rule(
         name="FP8 blocks of linear layers",

@@ -191,7 +191,7 @@ def _rank_memory(asked: _Asked, rank: Rank, plan: CachePlan) -> RankMemory:
     tables = _tables(asked, rank)
     tower = _tower(asked, rank)
     held = sum(weights.values()) + tables + tower + rests
-    loaded = Range(held - TEXT_DOUBT, held, held + (TOWER_DOUBT if tower else TEXT_DOUBT))
+    loaded = Range(max(0, held - TEXT_DOUBT), held, held + (TOWER_DOUBT if tower else TEXT_DOUBT))
     activation = _activation(asked, rank)
     outside = outside_allocator(
         asked.rules, _largest_group(asked), spans_nodes=asked.parallel.spans_nodes

@@ -19,6 +19,7 @@ from planner.engines.capabilities import (
 from planner.engines.grid import Grid, Options, Place
 from planner.engines.rules_shared import Case, Rule, refused
 from planner.engines.sharding import Shards
+from planner.engines.vllm.early_rules import EARLY_RULES
 from planner.engines.vllm.layout import shards_of
 from planner.engines.vllm.serving import gpus, parallel
 from planner.model.architecture import Architecture, Compressed, Grouped, Latent
@@ -354,4 +355,5 @@ RULES = (
     Rule(name="window", source=_READ + "config/model.py", check=shared.window),
     Rule(name="batches", source=_READ + "config/scheduler.py", check=_batches),
     Rule(name="utilization", source=_READ + "config/cache.py", check=_utilization),
+    *EARLY_RULES,
 )

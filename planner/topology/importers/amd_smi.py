@@ -40,6 +40,7 @@ def read(text: str, where: str) -> Dump:
         if title:
             rows, columns = tables.get(_WANTED.get(title[1], ""), {}), []
         elif words and all(bus_id(word) for word in words) and not columns:
+            refuse_crowd(len(words), where)
             columns = [bus_id(word) for word in words]
             buses += [bus for bus in columns if bus not in buses]
         elif words and bus_id(words[0]):
@@ -90,7 +91,5 @@ def _dump(buses: Sequence[str], tables: _Tables, where: str) -> Dump:
         }
         for name, table in tables.items()
     }
-    found, notes = pairs(
-        [*labels.values()], named["type"], named["hops"], named["weight"], where
-    )
+    found, notes = pairs([*labels.values()], named["type"], named["hops"], named["weight"], where)
     return Dump(format=FORMAT, devices=devices, pairs=found, links_known=True, findings=notes)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 from planner.errors import FileError
 from planner.topology.importers import (
@@ -95,15 +94,6 @@ def decoded(content: bytes, where: str) -> str:
         return content.decode(coding)
     except UnicodeDecodeError as error:
         raise FileError(f"{where} is no text in UTF-8 or UTF-16", hint=_HINT) from error
-
-
-def read_file(path: Path, whole: Callable[[Path, int], bytes]) -> tuple[Dump, ...]:
-    """What the file at `path` says; `whole` reads it up to so many bytes.
-
-    Raises:
-        FileError: it cannot be read, or as `read`.
-    """
-    return read(decoded(whole(path, LARGEST), str(path)), path.name)
 
 
 def _parts(text: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 
 from planner.errors import FileError
@@ -31,11 +32,12 @@ class _Machine:
     devices: list[SeenDevice] = field(default_factory=list)
     adapters: list[SeenAdapter] = field(default_factory=list)
     branches: list[Branch] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
 
     def name(self, stem: str) -> str:
         """The next name for a vertex above devices."""
-        taken = sum(re.fullmatch(rf"{stem}\d+", b.name) is not None for b in self.branches)
-        return f"{stem}{taken}"
+        self.counts[stem] += 1
+        return f"{stem}{self.counts[stem] - 1}"
 
 
 def read(root: Element, where: str) -> Dump:
@@ -68,9 +70,7 @@ def read(root: Element, where: str) -> Dump:
         adapters=tuple(machine.adapters),
         tree=pruned(machine.branches),
         host_memory=memory if 0 < memory <= MOST_MEMORY else None,
-        links_known=True,
         findings=(
-            "hwloc prints PCIe only: NVLink and xGMI are in the output of other tools",
             "hwloc prints the present speed of PCIe links, which is lower while a device idles",
         ),
     )

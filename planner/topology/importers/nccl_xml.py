@@ -36,6 +36,7 @@ class _Machine:
     devices: list[tuple[SeenDevice, Element | None]] = field(default_factory=list)
     adapters: list[SeenAdapter] = field(default_factory=list)
     branches: list[Branch] = field(default_factory=list)
+    bridges: int = 0
 
     def branch(
         self,
@@ -87,7 +88,7 @@ def read(root: Element, where: str) -> Dump:
         pairs=pairs,
         beside=beside,
         tree=pruned(machine.branches),
-        links_known=True,
+        links_known=any(gpu is not None for _, gpu in machine.devices),
         findings=("NCCL prints no host bridges: what is on one socket is taken to share one",),
     )
 
@@ -111,7 +112,8 @@ def _walk(machine: _Machine, element: Element, parent: str) -> None:
     elif code.startswith(_NIC_CLASSES):
         _adapter(machine, element, None, parent)
     elif code.startswith(_BRIDGE_CLASS) or element.children:
-        name = f"pcie{sum(branch.kind == 'pcie-switch' for branch in machine.branches)}"
+        name = f"pcie{machine.bridges}"
+        machine.bridges += 1
         machine.branch(name, parent, "pcie-switch", element)
         for child in element.children:
             _walk(machine, child, name)
@@ -180,9 +182,7 @@ def _links(machine: _Machine) -> tuple[tuple[Pair, ...], tuple[Beside, ...]]:
     return tuple(pairs), tuple(beside)
 
 
-def _target(
-    machine: _Machine, by_bus: dict[str, str], link: Element, device: SeenDevice
-) -> str:
+def _target(machine: _Machine, by_bus: dict[str, str], link: Element, device: SeenDevice) -> str:
     other = by_bus.get(bus_id(link.get("target")))
     if other is None or other == device.label:
         raise FileError(
@@ -200,15 +200,16 @@ def read_graph(root: Element, where: str) -> Dump:
         FileError: no device in it.
     """
     found = {count(gpu.get("dev"), 9_999) for gpu in root.walk() if gpu.tag == "gpu"}
-    devices = tuple(SeenDevice(index=number) for number in sorted(n for n in found if n is not None))
+    numbers = sorted(number for number in found if number is not None)
+    devices = tuple(SeenDevice(index=number) for number in numbers)
     refuse_crowd(len(devices), where)
     if not devices:
         raise FileError(f"{where}: no <gpu dev=...> in it", hint=_DUMP)
     graph = root.child("graph")
     notes = []
     if graph is not None and graph.get("speedintra") and graph.get("typeintra"):
+        channels, speed = graph.get("nchannels") or "?", graph.get("speedintra")
         notes.append(
-            f"NCCL found {graph.get('nchannels') or '?'} channels at {graph.get('speedintra')} GB/s "
-            f"over {graph.get('typeintra')}"
+            f"NCCL found {channels} channels at {speed} GB/s over {graph.get('typeintra')}"
         )
     return Dump(format=GRAPH, devices=devices, findings=tuple(notes))

@@ -14,7 +14,7 @@ from planner.topology.importers.seen import Dump, SeenDevice
 from planner.topology.importers.words import bus_id, count, memory, refuse_crowd, refuse_twice
 
 FORMAT = "nvidia-smi --query-gpu"
-_FIELD = re.compile(r"([a-z][A-Za-z0-9_.]*)(?: \[([A-Za-z%]+)\])?")
+_FIELD = re.compile(r"([a-z][A-Za-z0-9_.]*)(?: \[([A-Za-z%/]+)\])?")
 _KNOWN = {"name", "gpu_name", "index", "pci.bus_id", "gpu_bus_id", "memory.total"}
 _HINT = (
     "e.g. nvidia-smi --query-gpu=index,name,pci.bus_id,memory.total,memory.free,"
@@ -42,7 +42,8 @@ def read(text: str, where: str) -> Dump:
     for number, line in enumerate(lines[start + 1 :], start=start + 2):
         if not line.strip() or line.startswith("#") or _fields(line):
             break
-        cells = [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True))]
+        refuse_crowd(len(devices), where)
+        cells = _cells(line, number, where)
         if len(cells) != len(fields):
             raise FileError(
                 f"{where}: line {number} has {len(cells)} fields for {len(fields)} in the header",
@@ -57,6 +58,15 @@ def read(text: str, where: str) -> Dump:
     return Dump(format=FORMAT, devices=found)
 
 
+def _cells(line: str, number: int, where: str) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True))]
+    except csv.Error as error:
+        raise FileError(
+            f"{where}: line {number} is no line of CSV: {error}", hint="give the output whole"
+        ) from error
+
+
 def _fields(line: str) -> dict[str, str]:
     """Field names of a header and their units; nothing where the line is no header."""
     found: dict[str, str] = {}
@@ -65,7 +75,8 @@ def _fields(line: str) -> dict[str, str]:
         if match is None:
             return {}
         found[match[1]] = match[2] or ""
-    return found if len(found) > 1 and len(_KNOWN & found.keys()) > 1 else {}
+    other = "pid" in found or "retired_pages.address" in found
+    return found if len(_KNOWN & found.keys()) > 1 and not other else {}
 
 
 def _device(row: dict[str, str], units: dict[str, str], position: int) -> SeenDevice:

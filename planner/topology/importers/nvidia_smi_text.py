@@ -136,10 +136,14 @@ def _slices(fields: list[tuple[str, str]]) -> tuple[Slice, ...]:
     for path, value in fields:
         if path == "MIG Device/Index":
             blocks.append({})
-        elif blocks and path.startswith("MIG Device/Shared FB Memory Usage/"):
+        elif blocks and path.startswith(("MIG Device/Shared FB", "MIG Device/GPU Instance ID")):
             blocks[-1][path.rpartition("/")[2]] = value
     return tuple(
-        Slice(memory=memory(block.get("Total", "")), free=memory(block.get("Free", "")))
+        Slice(
+            instance=block.get("GPU Instance ID", ""),
+            memory=memory(block.get("Total", "")),
+            free=memory(block.get("Free", "")),
+        )
         for block in blocks
     )
 

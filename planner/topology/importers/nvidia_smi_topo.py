@@ -9,44 +9,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from planner.errors import FileError
 from planner.topology.importers.seen import Dump, Pair, PeerStatus, SeenAdapter, SeenDevice
+from planner.topology.importers.topo_table import GPU, LINK, PEER, Row, Table, find
 from planner.topology.importers.words import refuse_crowd
 
 FORMAT = "nvidia-smi topo -m"
 PEERS = "nvidia-smi topo -p2p"
-_GPU = re.compile(r"GPU(?:0|[1-9]\d{0,3})")
-_CELL = re.compile(r"X|NV\d{1,2}|PIX|PXB|PHB|NODE|SYS|SOC", re.IGNORECASE)
-_RUN = re.compile(r"(?:X|NV\d{1,2}|PIX|PXB|PHB|NODE|SYS|SOC)+", re.IGNORECASE)
-_PEER = re.compile(r"X|OK|CNS|GNS|TNS|NS|DR|U", re.IGNORECASE)
-_WORDS = re.compile(r"CPU Affinity|NUMA Affinity|GPU NUMA ID|NUMA\b", re.IGNORECASE)
 _LEGEND = re.compile(r"\s*(NIC\d{1,3})\s*:\s*(\S+)\s*")
 _HINT = "give the whole output of 'nvidia-smi topo -m', from its header to its last row"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
-    label: str
-    cells: tuple[str, ...]
-    rest: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Table:
-    labels: tuple[str, ...]
-    rows: tuple[_Row, ...]
-
-
 def holds(text: str) -> bool:
     """Whether a table of `topo -m` is in `text`."""
-    return _find(text.split("\n"), _CELL) is not None
+    return find(text.split("\n"), LINK) is not None
 
 
 def holds_peers(text: str) -> bool:
     """Whether a table of `topo -p2p` is in `text`."""
-    return _find(text.split("\n"), _PEER) is not None
+    table = find(text.split("\n"), PEER)
+    return table is not None and any(set(row.cells) != {"X"} for row in table.rows)
 
 
 def read(text: str, where: str) -> Dump:
@@ -56,18 +39,19 @@ def read(text: str, where: str) -> Dump:
         FileError: no such table, cells that contradict each other, or rows that are missing so
             that two devices are left without a word about what links them.
     """
-    table = _find(text.split("\n"), _CELL)
+    table = find(text.split("\n"), LINK)
     if table is None:
         raise FileError(f"{where}: no table of 'nvidia-smi topo -m'", hint=_HINT)
     labels = table.labels
-    gpus = [label for label in labels if _GPU.fullmatch(label)]
+    gpus = [label for label in labels if GPU.fullmatch(label)]
     refuse_crowd(len(labels), where)
     findings: list[str] = []
     cells = _cells(table, where, findings)
     pairs = _pairs(labels, cells, where)
     _refuse_gaps(gpus, pairs, where)
     rows = {row.label: row for row in table.rows}
-    names = dict(match.groups() for match in map(_LEGEND.fullmatch, text.split("\n")) if match)
+    legend = [match for match in map(_LEGEND.fullmatch, text.split("\n")) if match]
+    names = {match[1]: match[2] for match in legend}
     others = [label for label in labels if label not in gpus]
     if any(label not in rows for label in others):
         missing = [label for label in others if label not in rows]
@@ -91,17 +75,20 @@ def read_peers(text: str, where: str) -> Dump:
     """What `topo -p2p` says.
 
     Raises:
-        FileError: no such table.
+        FileError: no such table, or parts in it that are no GPUs.
     """
-    table = _find(text.split("\n"), _PEER)
+    table = find(text.split("\n"), PEER)
     if table is None:
         raise FileError(f"{where}: no table of 'nvidia-smi topo -p2p'", hint=_HINT)
+    others = [label for label in table.labels if GPU.fullmatch(label) is None]
+    if others:
+        raise FileError(f"{where}: {others[0]} is no GPU, and stands in the table", hint=_HINT)
     refuse_crowd(len(table.labels), where)
     peers = [
         PeerStatus(one=row.label, other=label, status=cell.upper())
         for row in table.rows
         for label, cell in zip(table.labels, row.cells, strict=False)
-        if _PEER.fullmatch(cell) and cell.upper() != "X" and label != row.label
+        if PEER.fullmatch(cell) and cell.upper() != "X" and label != row.label
     ]
     return Dump(
         format=PEERS,
@@ -110,80 +97,7 @@ def read_peers(text: str, where: str) -> Dump:
     )
 
 
-def _find(lines: Sequence[str], cell: re.Pattern[str]) -> _Table | None:
-    """The first table whose cells are `cell`: its header and rows, or rows without a header."""
-    for number, line in enumerate(lines):
-        labels = _header(line)
-        rows = _rows(lines[number + 1 :], labels, cell) if labels else ()
-        if labels and rows:
-            return _Table(labels=labels, rows=rows)
-    return _headless(lines, cell)
-
-
-def _header(line: str) -> tuple[str, ...]:
-    """Column names of a header, or nothing where the line is none."""
-    columns = tuple(_WORDS.split(line, maxsplit=1)[0].split())
-    if not columns or _GPU.fullmatch(columns[0]) is None:
-        return ()
-    named = all(re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*\d", column) for column in columns)
-    return columns if named and len(set(columns)) == len(columns) else ()
-
-
-def _rows(
-    lines: Sequence[str], labels: tuple[str, ...], cell: re.Pattern[str]
-) -> tuple[_Row, ...]:
-    """Rows below a header, up to the first line that is none; each label once."""
-    rows: list[_Row] = []
-    for line in lines:
-        row = _row(line, labels, cell)
-        if row is None or any(row.label == other.label for other in rows):
-            break
-        rows.append(row)
-    return tuple(rows)
-
-
-def _headless(lines: Sequence[str], cell: re.Pattern[str]) -> _Table | None:
-    """A table whose header is missing: rows `GPU0 X ...`, `GPU1 ...` tell the columns."""
-    for number, line in enumerate(lines):
-        words = line.split()
-        if len(words) < 2 or words[0] != "GPU0" or words[1].upper() != "X":
-            continue
-        labels: list[str] = []
-        for following in lines[number:]:
-            first = following.split()[:1]
-            if not first or re.fullmatch(r"(?:GPU|NIC)\d{1,3}|mlx\S*\d", first[0]) is None:
-                break
-            labels.append(first[0])
-        if len(set(labels)) != len(labels):
-            continue
-        rows = _rows(lines[number:], tuple(labels), cell)
-        if all(len(row.cells) >= len(labels) for row in rows):
-            return _Table(labels=tuple(labels), rows=rows)
-    return None
-
-
-def _row(line: str, labels: tuple[str, ...], cell: re.Pattern[str]) -> _Row | None:
-    """A row of the table, cut into cells and what follows them; None where the line is none."""
-    words = line.split()
-    if len(words) < 2 or words[0] not in labels:
-        return None
-    if "\t" in line.strip():
-        words = [word.strip() for word in line.strip(" \n").lstrip("\t").split("\t")]
-    run = cell is _CELL
-    cells: list[str] = []
-    for position, word in enumerate(words[1:], start=1):
-        if len(cells) >= len(labels):
-            return _Row(label=words[0], cells=tuple(cells), rest=tuple(words[position:]))
-        if cell.fullmatch(word):
-            cells.append(word)
-        elif run and _RUN.fullmatch(word):
-            cells += _CELL.findall(word)
-        else:
-            break
-    return _Row(label=words[0], cells=tuple(cells), rest=()) if cells else None
-
-
-def _cells(table: _Table, where: str, findings: list[str]) -> dict[tuple[str, str], str]:
+def _cells(table: Table, where: str, findings: list[str]) -> dict[tuple[str, str], str]:
     """Every cell by row and column; notes what was cut.
 
     Raises:
@@ -223,7 +137,7 @@ def _pairs(
     """The cell of each pair that is printed, whichever half of the table it stands in.
 
     Raises:
-        FileError: both halves have it, and they differ.
+        FileError: both halves have it, and they differ; or an adapter has NVLink.
     """
     pairs: dict[tuple[str, str], str] = {}
     for i, one in enumerate(labels):
@@ -234,8 +148,13 @@ def _pairs(
                     f"{where}: {one} to {other} is {there}, but {other} to {one} is {back}",
                     hint=_HINT,
                 )
-            if there or back:
-                pairs[one, other] = there or back or ""
+            cell = there or back
+            if cell and cell.startswith("NV") and not (GPU.match(one) and GPU.match(other)):
+                raise FileError(
+                    f"{where}: {one} to {other} is {cell}, but adapters have no NVLink", hint=_HINT
+                )
+            if cell:
+                pairs[one, other] = cell
     return pairs
 
 
@@ -275,7 +194,7 @@ def _relabelled(pairs: dict[tuple[str, str], str], others: Sequence[str]) -> tup
     return tuple(found)
 
 
-def _place(row: _Row | None) -> str:
+def _place(row: Row | None) -> str:
     """What tells the NUMA node of a row: its NUMA affinity, else its CPU affinity."""
     rest = [word for word in row.rest if word] if row else []
     if not rest:

@@ -53,6 +53,7 @@ def _device(gpu: Element, position: int) -> SeenDevice:
 
 def _slice(part: Element) -> Slice:
     return Slice(
+        instance=part.words("gpu_instance_id"),
         memory=memory(part.words("fb_memory_usage", "total")),
         free=memory(part.words("fb_memory_usage", "free")),
     )

@@ -1,8 +1,8 @@
 """What weight, hops and link type of ROCm's tools say about a pair of devices.
 
-A weight is 15 for each xGMI hop and 20 for each segment of PCIe (ROCm/rocm-systems 7372). Hops are 1
-over xGMI even where other devices lie between (ROCm/rocm-systems 5763), 2 through one CPU, 3
-through two.
+A weight is 15 for each xGMI hop and 20 for each segment of PCIe (ROCm/rocm-systems 7372). Hops
+are 1 over xGMI even where other devices lie between (ROCm/rocm-systems 5763), 2 through one CPU,
+3 through two.
 """
 
 from __future__ import annotations
@@ -47,9 +47,11 @@ def pairs(
             elif link in ("PCIE", "PCI"):
                 near = _near(steps, weight)
                 kind = "NODE" if near else "SYS"
-                found.append(Pair.model_validate(
-                    {"one": one, "other": other, "kind": kind, "weight": weight}
-                ))
+                found.append(
+                    Pair.model_validate(
+                        {"one": one, "other": other, "kind": kind, "weight": weight}
+                    )
+                )
             else:
                 raise FileError(
                     f"{where}: {one} to {other} has link type {link or 'none'}", hint=_HINT
@@ -84,5 +86,7 @@ def _notes(found: Sequence[Pair], indirect: int) -> tuple[str, ...]:
     if any(pair.kind == "XGMI" and pair.weight is None for pair in found):
         notes.append("weights are not printed: every xGMI pair is taken to be linked directly")
     if any(pair.kind in ("NODE", "SYS") for pair in found):
-        notes.append("ROCm prints no PCIe switches: devices of one socket are taken to be NODE apart")
+        notes.append(
+            "ROCm prints no PCIe switches: devices of one socket are taken to be NODE apart"
+        )
     return tuple(notes)

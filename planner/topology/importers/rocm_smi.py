@@ -1,4 +1,4 @@
-"""`rocm-smi --showtopo`, as text and with `--json`, and what `rocm-smi -a --json` says of devices."""
+"""`rocm-smi --showtopo`, as text and as JSON, and what `rocm-smi -a --json` says of devices."""
 
 from __future__ import annotations
 

@@ -5,9 +5,23 @@ Parts are named as in `nvidia-smi topo`: `GPU0`, `NIC3`. Numbers are base units.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
 
 from planner.values import Value
+
+_LONGEST = 80
+
+
+def _clean(text: str) -> str:
+    """`text` without what a terminal would obey or a file could not hold, and not too long."""
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return shown[:_LONGEST]
+
+
+Name = Annotated[str, AfterValidator(_clean)]
+"""What a dump calls something."""
 
 PcieKind = Literal["PIX", "PXB", "PHB", "NODE", "SYS"]
 """One PCIe switch; several; one host bridge; one NUMA node; another socket."""
@@ -21,8 +35,10 @@ PCIE_KINDS: tuple[PcieKind, ...] = ("PIX", "PXB", "PHB", "NODE", "SYS")
 class Slice(Value):
     """One slice of a device that was cut up (MIG)."""
 
-    profile: str = ""
+    profile: Name = ""
     """Its name as printed, e.g. `2g.35gb`; empty where not printed."""
+    instance: Name = ""
+    """GPU instance it is part of; slices of one instance share its memory. Empty: not printed."""
     memory: int | None = None
     """Bytes in all."""
     free: int | None = None
@@ -36,7 +52,7 @@ class SeenDevice(Value):
     """Its number in the dump."""
     bus: str = ""
     """PCI bus id as `0000:18:00.0`; empty where not printed."""
-    name: str = ""
+    name: Name = ""
     """Product name as printed."""
     pci: str = ""
     """PCI vendor and device, e.g. `10de:2330`."""
@@ -46,7 +62,7 @@ class SeenDevice(Value):
     """Bytes free."""
     silent: bool = False
     """The dump has a place for the memory, and no figure stands there (`[N/A]`)."""
-    place: str = ""
+    place: Name = ""
     """What tells NUMA nodes apart: the NUMA affinity, else the CPU affinity, as printed."""
     generation: int | None = None
     """PCIe generation it can reach in its slot."""
@@ -72,7 +88,7 @@ class SeenAdapter(Value):
 
     label: str
     """Its name among the parts of the dump."""
-    name: str = ""
+    name: Name = ""
     """What the system calls it, e.g. `mlx5_0`."""
     bus: str = ""
     """PCI bus id; empty where not printed."""
@@ -105,7 +121,7 @@ class Branch(Value):
     """Vertex above it; empty for a socket."""
     kind: Literal["gpu", "nic", "pcie-switch", "root", "socket"]
     bus: str = ""
-    model: str = ""
+    model: Name = ""
     generation: int | None = None
     """PCIe generation of the link upwards."""
     width: int | None = None
@@ -146,6 +162,6 @@ class Dump(Value):
     host_memory: int | None = None
     host_free: int | None = None
     links_known: bool = False
-    """Whether the dump speaks of links between devices at all."""
+    """Whether the dump would show NVLink or xGMI, were there any."""
     findings: tuple[str, ...] = ()
     """What a reader must know."""

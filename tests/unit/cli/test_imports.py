@@ -34,6 +34,7 @@ PLANNER = {
             "export",
             "facts",
             "files",
+            "inventory",
             "models",
             "options",
             "output",

@@ -76,7 +76,7 @@ def chosen(field):
 def test_every_command_prints_json(command):
     nested = getattr(COMMANDS[command], "commands", {})
     for entry in (COMMANDS[command], *nested.values()):
-        if entry is COMMANDS["catalog"]:
+        if entry in (COMMANDS["catalog"], COMMANDS["inventory"]):
             continue  # a group without an answer of its own
         assert any("--json" in parameter.opts for parameter in entry.params), entry.name
 

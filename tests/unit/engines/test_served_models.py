@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from planner.accounting import grids
+from planner.accounting.grids import Site
 from planner.catalog import load_catalog
 from planner.engines.cache_rules import told_cache_type
 from planner.engines.grid import Grid, Options, Place
@@ -129,3 +131,27 @@ def test_publishers_disagree_about_attention_in_nvfp4() -> None:
 
     assert said("llama-3.3-70b")
     assert not said("kimi-k2.6")
+
+
+@pytest.mark.parametrize(
+    ("engine", "replicas", "usual", "more"), [("vllm", 2, 1024, 1500), ("sglang", 4, 512, 3000)]
+)
+def test_a_step_takes_all_requests_that_are_asked_for(
+    engine: str, replicas: int, usual: int, more: int
+) -> None:
+    """Limits are of each replica in vLLM, of all together in SGLang."""
+    node = CATALOG.node("hgx-h100-8")
+    site = Site(nodes=((node, 1),), used=8, network=None)
+    grid = Grid(
+        tensor_parallel=8 if engine == "sglang" else 4, data_parallel=replicas, expert_parallel=8
+    )
+
+    def limit(concurrency: int) -> int:
+        many = replace(asked(engine), concurrency=concurrency)
+        whole = served(CATALOG, "qwen3-30b-a3b", "BF16", many)
+        stages = grids.stages_of(whole, CATALOG, site, grid)
+        assert stages is not None
+        return whole.memory(grid, stages, EIGHT).limits.max_num_seqs
+
+    assert limit(8) == usual
+    assert limit(3000) == more

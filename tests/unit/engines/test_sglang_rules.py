@@ -203,6 +203,21 @@ REFUSALS = (
         accepted={"kv_type": "fp8", "capability": (8, 9)},
     ),
     Refusal(
+        rule="experts unpacked",
+        words="would be unpacked to 16 bits below compute capability 10.0",
+        refused={
+            "architecture": model(GPT_OSS),
+            "scheme": default_scheme("MXFP4", experts=True),
+            "tensor_parallel": 4,
+            "expert_parallel": 4,
+        },
+        accepted={
+            "architecture": model(GPT_OSS),
+            "scheme": default_scheme("MXFP4", experts=True),
+            "tensor_parallel": 4,
+        },
+    ),
+    Refusal(
         rule="window",
         words="longer than the model's window of 8192, which SGLang refuses by default",
         refused={"context": 8193},
@@ -337,3 +352,22 @@ def test_replicas_are_for_caches_that_ranks_would_copy() -> None:
     grids = rules.grids(model("llama-3.3-70b"), place(16))
     assert {grid.expert_parallel for grid in grids} == {1}
     assert {(x.tensor_parallel, x.data_parallel) for x in grids if x.data_parallel > 1} == {(16, 2)}
+
+
+@pytest.mark.parametrize(
+    ("capability", "experts", "legal"),
+    [((9, 0), 1, True), ((9, 0), 4, False), ((10, 0), 4, True), (None, 4, False)],
+)
+def test_experts_in_mxfp4_are_not_unpacked(capability, experts, legal) -> None:
+    """Dealt out on Hopper they would take four times the memory."""
+    asked = BASE.but(
+        architecture=model(GPT_OSS),
+        scheme=default_scheme("MXFP4", experts=True),
+        tensor_parallel=4,
+        expert_parallel=experts,
+        capability=capability,
+    )
+    reasons = asked.reasons(rules)
+    assert (reasons == ()) is legal
+    assert all("unpacked to 16 bits" in reason for reason in reasons)
+    assert asked.but(scheme=default_scheme("BF16", experts=True)).reasons(rules) == ()

@@ -312,3 +312,11 @@ def test_a_catalog_gpu_becomes_a_device() -> None:
     found = device_of(gpus["a100-sxm-80"], 79 * GIB)
     assert found == Device(memory=79 * GIB, processors=108, small_batches=True)
     assert not device_of(gpus["h100-sxm-80"], 79 * GIB).small_batches
+
+
+def test_a_rank_with_next_to_nothing_holds_no_less() -> None:
+    parallel = Parallel(pipeline_parallel=4)
+    settings = Settings(context_length=4096)
+    small = network(*[FULL] * 4).model_copy(update={"hidden": 128})
+    found = layout_memory(small, BF16, parallel, settings, Device(memory=24 * GIB))
+    assert [rank.loaded.low for rank in found.ranks] == [0, 0, 0, 0]

@@ -330,6 +330,65 @@ REFUSALS = (
         },
     ),
     Refusal(
+        rule="early decode context parallelism",
+        words="decode context parallelism is in vLLM from 0.10.2 on",
+        refused={
+            "architecture": network(LATENT),
+            "tensor_parallel": 2,
+            "decode_context_parallel": 2,
+            "version": "0.10.1",
+        },
+        accepted={
+            "architecture": network(LATENT),
+            "tensor_parallel": 2,
+            "decode_context_parallel": 2,
+            "version": "0.10.2",
+        },
+    ),
+    Refusal(
+        rule="early decode context parallelism of grouped attention",
+        words="anything but latent attention is in vLLM from 0.11.1 on",
+        refused={"tensor_parallel": 16, "decode_context_parallel": 2, "version": "0.11.0"}
+        | {"gpus_per_machine": 16},
+        accepted={"tensor_parallel": 16, "decode_context_parallel": 2, "version": "0.11.1"},
+    ),
+    Refusal(
+        rule="early machines",
+        words="a replica on several machines needs Ray in vLLM before 0.11.1",
+        refused={"tensor_parallel": 8, "pipeline_parallel": 2, "version": "0.11.0"},
+        accepted={"tensor_parallel": 8, "pipeline_parallel": 2, "version": "0.11.1"},
+    ),
+    Refusal(
+        rule="early redundant experts",
+        words="redundant experts have other options in vLLM before 0.10.2",
+        refused={
+            "architecture": MOE,
+            "tensor_parallel": 4,
+            "expert_parallel": 4,
+            "redundant_experts": 4,
+            "version": "0.10.1",
+        },
+        accepted={
+            "architecture": MOE,
+            "tensor_parallel": 4,
+            "expert_parallel": 4,
+            "redundant_experts": 4,
+            "version": "0.10.2",
+        },
+    ),
+    Refusal(
+        rule="early cache of type bfloat16",
+        words="a KV cache of type bfloat16 is in vLLM from 0.11.0 on",
+        refused={"kv_type": "bfloat16", "version": "0.10.2"},
+        accepted={"kv_type": "bfloat16", "version": "0.11.0"},
+    ),
+    Refusal(
+        rule="early cache of type fp8_ds_mla",
+        words="a KV cache of type fp8_ds_mla is in vLLM from 0.11.1 on",
+        refused={"architecture": network(SPARSE), "kv_type": "fp8_ds_mla", "version": "0.11.0"},
+        accepted={"architecture": network(SPARSE), "kv_type": "fp8_ds_mla", "version": "0.11.1"},
+    ),
+    Refusal(
         rule="formats",
         words="vLLM 0.32.0 loads no NF4 checkpoints",
         refused={"scheme": scheme("NF4")},

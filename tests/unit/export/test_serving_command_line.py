@@ -84,6 +84,16 @@ def test_sglang_gets_every_degree_and_every_setting(degrees, expected):
     assert not list(complaints("sglang", arguments))
 
 
+@pytest.mark.parametrize(
+    ("build", "named"),
+    [("0.5.21", "--dp-size 4 --enable-dp-attention"), ("0.5.22", "--attn-dp-size 4")],
+)
+def test_older_sglang_has_other_words_for_replicas_of_attention(build: str, named: str) -> None:
+    old = engine("sglang").model_copy(update={"build": build})
+    arguments = sglang.server_arguments(old, layout(tensor_parallel=8, data_parallel=4))
+    assert f"--tp-size 8 {named} --context-length" in " ".join(arguments)
+
+
 @pytest.mark.parametrize("kv_type", ["auto", "bfloat16", "fp8", "fp8_ds_mla", "nvfp4_ds_mla"])
 def test_vllm_has_every_cache_type_by_its_name(kv_type):
     arguments = vllm.server_arguments(engine("vllm", kv_type=kv_type), layout())

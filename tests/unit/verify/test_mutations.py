@@ -6,7 +6,6 @@ import copy
 import functools
 import itertools
 import json
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -20,8 +19,8 @@ from planner.request import PlanRequest
 from planner.solver import solve
 from planner.subject import subject_of_request
 from planner.verify import check_body, verify
+from tests.unit.verify.lies import changed, leaves, lies, plain
 
-Path = tuple[str | int, ...]
 REQUESTS = {
     "four Macs": PlanRequest(
         model="kimi-k2",
@@ -61,45 +60,6 @@ def plan_of(name: str) -> Plan:
     answer = solve(REQUESTS[name], load_catalog())
     assert isinstance(answer, Plan)
     return answer
-
-
-def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every number, word, truth and nothing in plain data, with the way to it."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from leaves(inner, (*path, key))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from leaves(inner, (*path, index))
-    else:
-        yield path, value
-
-
-def lies(value: Any) -> list[Any]:
-    """Other values a leaf could have."""
-    if isinstance(value, bool):
-        return [not value]
-    if isinstance(value, int):
-        return [value + 1, value - 1]
-    if isinstance(value, float):
-        return [value * 1.001 + 1e-6, value * 0.999 - 1e-6]
-    if isinstance(value, str):
-        return [value + "x", "", value[1:]] if value else ["x"]
-    return [0, 1, "x"]
-
-
-def changed(data: Any, path: Path, value: Any) -> Any:
-    data = copy.deepcopy(data)
-    *way, last = path
-    target = data
-    for step in way:
-        target = target[step]
-    target[last] = value
-    return data
-
-
-def plain(value: Any) -> Any:
-    return json.loads(value.model_dump_json(by_alias=True))
 
 
 def body_of(plan: Plan) -> Body:
