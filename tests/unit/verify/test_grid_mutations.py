@@ -237,7 +237,7 @@ def test_another_degree_is_noticed_even_where_legal(degree: str) -> None:
     ("limit", "value", "word"),
     [
         ("budget_per_hour", Decimal("7.52"), "budget"),
-        ("min_speed", 9.984, "tokens/s"),
+        ("min_speed", 1000.0, "tokens/s"),
         ("ttft", 0.001, "first token"),
         ("max_nodes", 1, "machines"),
         ("exclude", ("runpod-rtx-4090-1",), "may not be taken"),
