@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from planner.engines.capabilities import VLLM, Engine, capability, dotted
+from planner.engines.capabilities import VLLM, capability, dotted
 from planner.engines.grid import Options
 from planner.engines.pages import LATENT_BYTES, KvType
 from planner.engines.releases import release
@@ -52,15 +52,22 @@ def told_cache_type(
     return "bfloat16" if narrow and scheme.dtype == "BF16" else "auto"
 
 
-def cache_refusals(engine: Engine, case: Case) -> Iterator[str]:
+def cache_refusals(case: Case) -> Iterator[str]:
+    """What of the cache's type, and of latents with an indexer, does not go."""
+    yield from _type_refusals(case)
+    yield from _sparse_refusals(case)
+
+
+def _type_refusals(case: Case) -> Iterator[str]:
     """Types of KV cache the engine does not have, or not on such devices, or not for the model."""
+    engine = case.engine
     kind, known = case.options.kv_type, dict(engine.caches)
     if kind not in known:
         yield f"{engine.name} has no KV cache of type {kind}"
         return
     yield from _packed_rows(case)
     have = case.place.capability
-    need = AMPERE if kind == "fp8" and _plain_attention(engine, case) else known[kind]
+    need = AMPERE if kind == "fp8" and _plain_attention(case) else known[kind]
     if have is not None and have < need:
         yield (
             f"a KV cache of type {kind} needs {capability(need)}, the devices have {dotted(have)}"
@@ -69,9 +76,9 @@ def cache_refusals(engine: Engine, case: Case) -> Iterator[str]:
         yield f"a KV cache of type {kind} is for compute capability 10 only, not {dotted(have)}"
 
 
-def _plain_attention(engine: Engine, case: Case) -> bool:
+def _plain_attention(case: Case) -> bool:
     """Whether vLLM's FlashInfer, which keeps FP8 on Ampere too, runs all of the attention."""
-    return engine is VLLM and all(
+    return case.engine is VLLM and all(
         isinstance(x, Grouped) and not x.sinks and x.head_dim in FLASHINFER_HEADS and not x.top_k
         for x in mixers(case.architecture)
     )
@@ -96,12 +103,12 @@ def _packed_rows(case: Case) -> Iterator[str]:
             )
 
 
-def sparse_refusals(engine: Engine, case: Case) -> Iterator[str]:
+def _sparse_refusals(case: Case) -> Iterator[str]:
     """Latent attention with an indexer has kernels for Hopper and later alone."""
     have = case.place.capability
     sparse = any(isinstance(x, Latent) and x.top_k for x in mixers(case.architecture))
     if sparse and have is not None and have < SPARSE_LEAST:
         yield (
             f"latent attention with an indexer needs {capability(SPARSE_LEAST)} in "
-            f"{engine.name}, the devices have {dotted(have)}"
+            f"{case.engine.name}, the devices have {dotted(have)}"
         )

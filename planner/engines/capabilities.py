@@ -225,27 +225,35 @@ def unloadable(engine: Engine, scheme: Scheme, version: str | None = None) -> st
     return None
 
 
-def device_refusals(engine: Engine, case: Case) -> Iterator[str]:
+def format_refusals(case: Case) -> Iterator[str]:
+    """Why the version loads no such checkpoint."""
+    reason = unloadable(case.engine, case.scheme, case.options.version)
+    if reason:
+        yield reason
+
+
+def device_refusals(case: Case) -> Iterator[str]:
     """Why the engine does not run on the devices, or the format does not."""
-    place = case.place
+    engine, place = case.engine, case.place
     match place.family:
         case "cuda" if place.capability is not None:
-            yield from _capability_refusals(engine, case, place.capability)
+            yield from _capability_refusals(case, place.capability)
         case "cuda":
             return
         case "rocm":
-            yield from _generation_refusals(engine, case)
+            yield from _generation_refusals(case)
         case _:
             yield f"{engine.name} is planned for NVIDIA and AMD GPUs, not for '{place.family}'"
 
 
-def _generation_refusals(engine: Engine, case: Case) -> Iterator[str]:
+def _generation_refusals(case: Case) -> Iterator[str]:
     """Of AMD's devices, which have generations for capabilities."""
+    engine = case.engine
     strange = [name for name in case.place.generations if name not in engine.rocm]
     if strange:
         yield f"{engine.name} does not run on AMD's {', '.join(strange)}"
         return
-    for form, support in _used(engine, case):
+    for form, support in _used(case):
         allowed = support.rocm_from or engine.rocm
         if not support.rocm:
             yield f"{engine.name} loads {format_name(form)} on NVIDIA GPUs only"
@@ -254,11 +262,12 @@ def _generation_refusals(engine: Engine, case: Case) -> Iterator[str]:
                 yield f"{engine.name} loads {format_name(form)} on {', '.join(allowed)}, not {name}"
 
 
-def _capability_refusals(engine: Engine, case: Case, have: Capability) -> Iterator[str]:
+def _capability_refusals(case: Case, have: Capability) -> Iterator[str]:
+    engine = case.engine
     if have < engine.least:
         yield f"{engine.name} needs {capability(engine.least)}, the devices have {dotted(have)}"
         return
-    for form, support in _used(engine, case):
+    for form, support in _used(case):
         if have < support.least:
             yield (
                 f"{format_name(form)} needs {capability(support.least)} in {engine.name}, the "
@@ -266,10 +275,10 @@ def _capability_refusals(engine: Engine, case: Case, have: Capability) -> Iterat
             )
 
 
-def device_notes(engine: Engine, case: Case) -> Iterator[str]:
+def device_notes(case: Case) -> Iterator[str]:
     """Formats that the devices hold but do not compute in."""
     place = case.place
-    for form, support in _used(engine, case):
+    for form, support in _used(case):
         if support.native is None:
             continue
         if place.family == "rocm" and not support.rocm_native:
@@ -281,10 +290,10 @@ def device_notes(engine: Engine, case: Case) -> Iterator[str]:
             )
 
 
-def _used(engine: Engine, case: Case) -> Iterator[tuple[Format, Support]]:
+def _used(case: Case) -> Iterator[tuple[Format, Support]]:
     """Formats of the network's linear layers that the engine loads."""
     for form in formats(case.architecture, case.scheme):
-        support = engine.support(form, case.options.version)
+        support = case.engine.support(form, case.options.version)
         if support is not None:
             yield form, support
 

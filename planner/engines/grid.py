@@ -5,15 +5,19 @@ Neutral between vLLM and SGLang: each engine's `serving` turns them into its own
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from planner.catalog.schema import Family, Gpu
 from planner.engines.fit import Fit
+from planner.engines.held import RankHeld
 from planner.engines.pages import KvType
 from planner.engines.ranges import Range
 from planner.engines.sharding import Rank
 from planner.model.components import Component
+
+H = TypeVar("H", bound=RankHeld)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,3 +129,8 @@ def stages_on(stages: Sequence[tuple[Gpu, int]], gpu: Gpu) -> frozenset[int] | N
     if len(stages) == 1:
         return None
     return frozenset(number for number, (own, _) in enumerate(stages) if own.name == gpu.name)
+
+
+def in_order(ranks: Iterable[H]) -> tuple[H, ...]:
+    """Classes of ranks by their stages."""
+    return tuple(sorted(ranks, key=lambda held: held.rank.stage))

@@ -213,7 +213,9 @@ def straddled_groups(case: Case) -> Iterator[str]:
             continue
         reason = f"{shard.side('columns', shard.columns)} are no multiple of the group of {group}"
         if shard.whole.routed and isinstance(form, Awq | Gptq) and shard.columns % LEAST_GROUP == 0:
-            reason += f"; {case.engine} would halve groups for slower kernels, which is not planned"
+            reason += (
+                f"; {case.engine.name} would halve groups for slower kernels, which is not planned"
+            )
         yield reason
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from planner.engines.grid import Grid, Options, Place
 from planner.engines.releases import release
@@ -34,19 +35,24 @@ from planner.model.recurrent import (
 )
 from planner.quantization.scheme import Scheme
 
+if TYPE_CHECKING:
+    from planner.engines.capabilities import Engine
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+UNCUT = Shards()
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One layout that is asked about."""
 
-    engine: str
-    """As people write it."""
+    engine: Engine
     architecture: Architecture
     scheme: Scheme
     grid: Grid
     options: Options
     place: Place
-    shards: Shards
+    shards: Shards = UNCUT
     """How many ways the engine cuts each kind of weights."""
 
 
@@ -217,7 +223,7 @@ def window(case: Case) -> Iterator[str]:
     if context > most:
         yield (
             f"a context of {context} tokens is longer than the model's window of {most}, which "
-            f"{case.engine} refuses by default"
+            f"{case.engine.name} refuses by default"
         )
 
 
@@ -230,6 +236,13 @@ def batches(case: Case) -> Iterator[str]:
     ):
         if value is not None and value < 1:
             yield f"{name} must be at least 1, not {value}"
+
+
+def devices(case: Case, need: int) -> Iterator[str]:
+    """No more devices than there are."""
+    have = case.place.gpus
+    if need > have:
+        yield f"the layout takes {need} devices, more than the {have} there are"
 
 
 def _ranks(count: int, kind: str) -> str:

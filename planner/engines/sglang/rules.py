@@ -7,20 +7,20 @@ from dataclasses import replace
 
 from planner.engines import quantized_shards as cut
 from planner.engines import rules_shared as shared
-from planner.engines.cache_rules import cache_refusals, sparse_refusals
+from planner.engines.cache_rules import cache_refusals
 from planner.engines.candidates import divisors, tensor_and_pipeline
 from planner.engines.capabilities import (
     SGLANG,
     capability,
     device_notes,
     device_refusals,
+    format_refusals,
     unloadable,
 )
 from planner.engines.grid import Grid, Options, Place
 from planner.engines.rules_shared import Case, Rule, refused
 from planner.engines.sglang.layout import shards_of
 from planner.engines.sglang.serving import gpus, parallel
-from planner.engines.sharding import Shards
 from planner.model.architecture import Architecture, Grouped, Latent
 from planner.quantization.scheme import Scheme
 
@@ -35,35 +35,16 @@ def illegal(
     Raises:
         EngineError: the version is none.
     """
-    case = Case(
-        engine=SGLANG.name,
-        architecture=architecture,
-        scheme=scheme,
-        grid=grid,
-        options=options,
-        place=place,
-        shards=Shards(),
-    )
+    case = Case(SGLANG, architecture, scheme, grid, options, place)
     wrong = refused(DEGREES, case)
-    if wrong:
-        return wrong
-    return refused(RULES, replace(case, shards=shards_of(parallel(grid, place))))
+    return wrong or refused(RULES, replace(case, shards=shards_of(parallel(grid, place))))
 
 
 def notes(
     architecture: Architecture, scheme: Scheme, grid: Grid, options: Options, place: Place
 ) -> tuple[str, ...]:
     """What is worth knowing of a legal layout, one sentence each."""
-    case = Case(
-        engine=SGLANG.name,
-        architecture=architecture,
-        scheme=scheme,
-        grid=grid,
-        options=options,
-        place=place,
-        shards=shards_of(parallel(grid, place)),
-    )
-    return tuple(device_notes(SGLANG, case))
+    return tuple(device_notes(Case(SGLANG, architecture, scheme, grid, options, place)))
 
 
 def cannot_load(scheme: Scheme, version: str | None = None) -> str | None:
@@ -113,9 +94,7 @@ def _experts_degree(case: Case) -> Iterator[str]:
 
 
 def _devices(case: Case) -> Iterator[str]:
-    need, have = gpus(case.grid), case.place.gpus
-    if need > have:
-        yield f"the layout takes {need} devices, more than the {have} there are"
+    return shared.devices(case, gpus(case.grid))
 
 
 def _contexts(case: Case) -> Iterator[str]:
@@ -153,21 +132,6 @@ def _static_fraction(case: Case) -> Iterator[str]:
     share = case.options.utilization
     if share is not None and not 0 < share < 1:
         yield f"the static fraction of memory must be between 0 and 1, not {share:g}"
-
-
-def _load(case: Case) -> Iterator[str]:
-    reason = unloadable(SGLANG, case.scheme, case.options.version)
-    if reason:
-        yield reason
-
-
-def _devices_of_format(case: Case) -> Iterator[str]:
-    yield from device_refusals(SGLANG, case)
-
-
-def _cache(case: Case) -> Iterator[str]:
-    yield from cache_refusals(SGLANG, case)
-    yield from sparse_refusals(SGLANG, case)
 
 
 def _linears(case: Case) -> Iterator[str]:
@@ -242,9 +206,9 @@ RULES = (
         source=_READ + "layers/quantization/marlin_utils.py",
         check=cut.unpadded_tiles,
     ),
-    Rule(name="formats", source=SGLANG.version + ", `capabilities`", check=_load),
-    Rule(name="capability", source=SGLANG.version + ", `capabilities`", check=_devices_of_format),
-    Rule(name="cache type", source=_READ + "arg_groups/attention_hook.py", check=_cache),
+    Rule(name="formats", source=SGLANG.version + ", `capabilities`", check=format_refusals),
+    Rule(name="capability", source=SGLANG.version + ", `capabilities`", check=device_refusals),
+    Rule(name="cache type", source=_READ + "arg_groups/attention_hook.py", check=cache_refusals),
     Rule(name="window", source=_READ + "configs/model_config.py", check=shared.window),
     Rule(name="batches", source=_READ + "server_args.py", check=shared.batches),
     Rule(name="static fraction", source=_READ + "server_args.py", check=_static_fraction),

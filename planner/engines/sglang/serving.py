@@ -15,17 +15,17 @@ from planner.engines.grid import (
     Place,
     RankBudget,
     distinct,
+    in_order,
     stages_on,
 )
 from planner.engines.sglang.layout import Parallel
 from planner.engines.sglang.layout import stages as stages_of
-from planner.engines.sglang.memory import LayoutMemory, RankMemory, layout_memory
+from planner.engines.sglang.memory import RankMemory, layout_memory
 from planner.engines.sglang.models import VERSION
 from planner.engines.sglang.settings import Settings, rules_of, step_sizes
 from planner.model.architecture import Architecture
 from planner.quantization.scheme import Scheme
 
-NAME = "sglang"
 DEFAULT_VERSION = VERSION
 """The version the rules were read from."""
 
@@ -81,22 +81,21 @@ def memory(
         chunked_prefill=options.max_num_batched_tokens,
         kv_type=options.kv_type,
     )
-    whole: LayoutMemory | None = None
     chunk, batch = step_sizes(layout, settings, stages[0][1])
     settings = replace(settings, chunked_prefill=chunk)
-    for number, (gpu, seen) in enumerate(distinct(stages)):
+    (gpu, seen), *others = distinct(stages)
+    whole = layout_memory(
+        architecture, scheme, layout, settings, seen, beside, stages_on(stages, gpu)
+    )
+    settings = replace(settings, static_fraction=whole.static_fraction)
+    ranks = list(whole.ranks)
+    for gpu, seen in others:
         only = stages_on(stages, gpu)
-        found = layout_memory(architecture, scheme, layout, settings, seen, beside, only)
-        if whole is None:
-            whole = found
-            settings = replace(settings, static_fraction=found.static_fraction)
-        if number:
-            whole = replace(whole, ranks=(*whole.ranks, *found.ranks))
-    assert whole is not None
-    ranks = sorted(whole.ranks, key=lambda each: each.rank.stage)
+        ranks += layout_memory(architecture, scheme, layout, settings, seen, beside, only).ranks
+    whole = replace(whole, ranks=in_order(ranks))
     each = -(-requests // grid.data_parallel)
     return GridMemory(
-        ranks=tuple(_budget(rank, options.context, each) for rank in ranks),
+        ranks=tuple(_budget(rank, options.context, each) for rank in whole.ranks),
         limits=Limits(
             utilization=whole.static_fraction,
             max_num_seqs=options.max_num_seqs or max(batch, each * grid.data_parallel),

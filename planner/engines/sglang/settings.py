@@ -14,10 +14,9 @@ from fractions import Fraction
 
 from planner.engines.pages import KvType
 from planner.engines.ranges import Range, gibibytes
-from planner.engines.releases import release
+from planner.engines.releases import row_of
 from planner.engines.sglang.layout import Parallel
 from planner.engines.sglang.models import VERSION
-from planner.errors import EngineError
 from planner.model.architecture import Architecture, Compressed, Latent
 from planner.units import GIB, MIB
 
@@ -93,13 +92,7 @@ def rules_of(version: str) -> VersionRules:
     Raises:
         EngineError: older than the first row, or no version.
     """
-    number = release(version)
-    known = [rules for rules in VERSIONS if release(rules.since) <= number]
-    if not known:
-        raise EngineError(
-            f"no rules for SGLang {version}", hint=f"versions from {VERSIONS[0].since} on are known"
-        )
-    return known[-1]
+    return row_of(VERSIONS, version, "SGLang")
 
 
 CONSTANT = 512 * MIB

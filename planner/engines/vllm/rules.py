@@ -8,17 +8,17 @@ from dataclasses import replace
 
 from planner.engines import quantized_shards as cut
 from planner.engines import rules_shared as shared
-from planner.engines.cache_rules import cache_refusals, sparse_refusals
+from planner.engines.cache_rules import cache_refusals
 from planner.engines.candidates import divisors, powers_of_two, tensor_and_pipeline, whole
 from planner.engines.capabilities import (
     VLLM,
     device_notes,
     device_refusals,
+    format_refusals,
     unloadable,
 )
 from planner.engines.grid import Grid, Options, Place
 from planner.engines.rules_shared import Case, Rule, refused
-from planner.engines.sharding import Shards
 from planner.engines.vllm.early_rules import EARLY_RULES
 from planner.engines.vllm.layout import shards_of
 from planner.engines.vllm.serving import gpus, parallel
@@ -39,35 +39,16 @@ def illegal(
     Raises:
         EngineError: the version is none.
     """
-    case = Case(
-        engine=VLLM.name,
-        architecture=architecture,
-        scheme=scheme,
-        grid=grid,
-        options=options,
-        place=place,
-        shards=Shards(),
-    )
+    case = Case(VLLM, architecture, scheme, grid, options, place)
     wrong = refused(DEGREES, case)
-    if wrong:
-        return wrong
-    return refused(RULES, replace(case, shards=shards_of(parallel(grid, place))))
+    return wrong or refused(RULES, replace(case, shards=shards_of(parallel(grid, place))))
 
 
 def notes(
     architecture: Architecture, scheme: Scheme, grid: Grid, options: Options, place: Place
 ) -> tuple[str, ...]:
     """What is worth knowing of a legal layout, one sentence each."""
-    case = Case(
-        engine=VLLM.name,
-        architecture=architecture,
-        scheme=scheme,
-        grid=grid,
-        options=options,
-        place=place,
-        shards=shards_of(parallel(grid, place)),
-    )
-    return tuple(device_notes(VLLM, case))
+    return tuple(device_notes(Case(VLLM, architecture, scheme, grid, options, place)))
 
 
 def cannot_load(scheme: Scheme, version: str | None = None) -> str | None:
@@ -137,9 +118,7 @@ def _context_degree(case: Case) -> Iterator[str]:
 
 
 def _devices(case: Case) -> Iterator[str]:
-    need, have = gpus(case.grid), case.place.gpus
-    if need > have:
-        yield f"the layout takes {need} devices, more than the {have} there are"
+    return shared.devices(case, gpus(case.grid))
 
 
 def _experts(case: Case) -> Iterator[str]:
@@ -241,21 +220,6 @@ def _batches(case: Case) -> Iterator[str]:
         yield f"{tokens} tokens in one step are fewer than {requests} requests in one step"
 
 
-def _load(case: Case) -> Iterator[str]:
-    reason = unloadable(VLLM, case.scheme, case.options.version)
-    if reason:
-        yield reason
-
-
-def _devices_of_format(case: Case) -> Iterator[str]:
-    yield from device_refusals(VLLM, case)
-
-
-def _cache(case: Case) -> Iterator[str]:
-    yield from cache_refusals(VLLM, case)
-    yield from sparse_refusals(VLLM, case)
-
-
 def _linears(case: Case) -> Iterator[str]:
     yield from cut.misaligned_linears(case, merged=False)
 
@@ -349,9 +313,9 @@ RULES = (
         check=_tiles,
         until="0.24.0",
     ),
-    Rule(name="formats", source=VLLM.version + ", `capabilities`", check=_load),
-    Rule(name="capability", source=VLLM.version + ", `capabilities`", check=_devices_of_format),
-    Rule(name="cache type", source=_READ + "v1/attention/backends", check=_cache),
+    Rule(name="formats", source=VLLM.version + ", `capabilities`", check=format_refusals),
+    Rule(name="capability", source=VLLM.version + ", `capabilities`", check=device_refusals),
+    Rule(name="cache type", source=_READ + "v1/attention/backends", check=cache_refusals),
     Rule(name="window", source=_READ + "config/model.py", check=shared.window),
     Rule(name="batches", source=_READ + "config/scheduler.py", check=_batches),
     Rule(name="utilization", source=_READ + "config/cache.py", check=_utilization),

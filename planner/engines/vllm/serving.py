@@ -15,17 +15,16 @@ from planner.engines.grid import (
     Place,
     RankBudget,
     distinct,
+    in_order,
     stages_on,
 )
 from planner.engines.vllm.layout import Parallel
 from planner.engines.vllm.layout import stages as stages_of
-from planner.engines.vllm.memory import LayoutMemory, RankMemory, layout_memory
+from planner.engines.vllm.memory import RankMemory, layout_memory
 from planner.engines.vllm.settings import Settings, device_of, limits
 from planner.engines.vllm.versions import rules_of
 from planner.model.architecture import Architecture
 from planner.quantization.scheme import Scheme
-
-NAME = "vllm"
 
 
 def gpus(grid: Grid) -> int:
@@ -100,26 +99,25 @@ def memory(
     if settings.max_num_seqs is None:
         usual = limits(settings, device_of(*stages[0])).sequences
         settings = replace(settings, max_num_seqs=max(usual, each))
-    whole: LayoutMemory | None = None
-    for number, (gpu, seen) in enumerate(distinct(stages)):
-        device = device_of(gpu, seen)
-        only = stages_on(stages, gpu)
-        found = layout_memory(architecture, scheme, layout, settings, device, beside, only)
-        if whole is None:
-            whole = found
-            settings = replace(
-                settings,
-                max_num_seqs=found.limits.sequences,
-                max_num_batched_tokens=found.limits.batched_tokens,
-            )
-        if number:
-            whole = replace(whole, ranks=(*whole.ranks, *found.ranks))
-    assert whole is not None
+    (gpu, seen), *others = distinct(stages)
+    whole = layout_memory(
+        architecture, scheme, layout, settings, device_of(gpu, seen), beside, stages_on(stages, gpu)
+    )
+    settings = replace(
+        settings,
+        max_num_seqs=whole.limits.sequences,
+        max_num_batched_tokens=whole.limits.batched_tokens,
+    )
+    ranks = list(whole.ranks)
+    for gpu, seen in others:
+        only, device = stages_on(stages, gpu), device_of(gpu, seen)
+        ranks += layout_memory(architecture, scheme, layout, settings, device, beside, only).ranks
+    whole = replace(whole, ranks=in_order(ranks))
     blocks = whole.cache.blocks_per_sequence(options.context) * each + 1
     low, best, high = whole.sequences()
     replicas = grid.data_parallel
     return GridMemory(
-        ranks=tuple(_budget(rank, blocks) for rank in _in_order(whole.ranks)),
+        ranks=tuple(_budget(rank, blocks) for rank in whole.ranks),
         limits=Limits(
             utilization=whole.limits.utilization,
             max_num_seqs=whole.limits.sequences,
@@ -129,10 +127,6 @@ def memory(
         requests=(low * replicas, best * replicas, high * replicas),
         fit=whole.fits(options.context, each),
     )
-
-
-def _in_order(ranks: Sequence[RankMemory]) -> list[RankMemory]:
-    return sorted(ranks, key=lambda each: each.rank.stage)
 
 
 def _budget(held: RankMemory, blocks: int) -> RankBudget:

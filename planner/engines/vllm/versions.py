@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from planner.engines.ranges import NOTHING, Range, gibibytes
-from planner.engines.releases import release
-from planner.errors import EngineError
+from planner.engines.releases import row_of
 
 DEFAULT_VERSION = "0.32.0"
 """The version plans are made for."""
@@ -104,13 +103,7 @@ def rules_of(version: str) -> VersionRules:
     Raises:
         EngineError: older than the first row, or no version.
     """
-    number = release(version)
-    known = [rules for rules in VERSIONS if release(rules.since) <= number]
-    if not known:
-        raise EngineError(
-            f"no rules for vLLM {version}", hint=f"versions from {VERSIONS[0].since} on are known"
-        )
-    return known[-1]
+    return row_of(VERSIONS, version, "vLLM")
 
 
 def outside_allocator(rules: VersionRules, ranks: int, *, spans_nodes: bool = False) -> Range:
