@@ -580,6 +580,6 @@ class Infeasible(Value):
 Outcome = Plan | Infeasible
 
 
-def judged(speed: Performance, range_: Range) -> float:
-    """The case of a time that a target is judged by: low where `speed` is calibrated, else best."""
-    return range_.best if "uncalibrated" in speed.calibration else range_.low
+def judged(calibration: str, range_: Range) -> float:
+    """The case of a time that a target is judged by: low where it is calibrated, else best."""
+    return range_.best if "uncalibrated" in calibration else range_.low

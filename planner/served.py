@@ -12,43 +12,36 @@ from typing import cast
 
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Gpu, ModelRow, Quantization
+from planner.engine_choice import check_settings, engine_of, quantization_of, version_of
 from planner.engines import serving
 from planner.engines.beside import Beside, beside_of
 from planner.engines.cache_rules import told_cache_type
 from planner.engines.grid import Grid, GridMemory, Options, Place
+from planner.engines.names import GRID_ENGINES, TITLES, GridName
 from planner.engines.pages import KvType
 from planner.engines.releases import release
-from planner.engines.serving import GRID_ENGINES
 from planner.engines.weight_sizes import is_quantized
-from planner.errors import EngineError, FactsError, RequestError
+from planner.errors import EngineError, FactsError
 from planner.model.architecture import Architecture
 from planner.model.cache import cache_bytes
 from planner.model.checkpoint_weights import checkpoint_weights
 from planner.model.config_file import flatten
 from planner.model.encoders import no_text, why_no_text
 from planner.model.huggingface import network_type
-from planner.model.row_scheme import declared, published_checkpoints, scheme_of
+from planner.model.row_scheme import published_checkpoints, scheme_of
 from planner.performance.grid import Load
 from planner.quantization.scheme import Scheme
-from planner.request import EvaluateRequest, PlanRequest
+from planner.request import PlanRequest
 from planner.subject import ByDigest, architecture_of, request_context
 
 _SIXTEEN_BITS = ("f16", "bf16")
-TITLES = {"llama.cpp": "llama.cpp", "vllm": "vLLM", "sglang": "SGLang"}
-"""Engines as people write them."""
-_OF_LLAMA_CPP = {
-    "--ubatch": "ubatch",
-    "--flash-attention": "flash_attention",
-    "--swa-full": "swa_full",
-}
-"""Options of llama.cpp alone, and their fields of a request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """The settings of a served model that a question may vary."""
 
-    engine: str
+    engine: GridName
     options: Options
     concurrency: int
     depth: int
@@ -68,7 +61,7 @@ class Served:
     own: bool
     """Whether the model's own config declares this format."""
     beside: Beside
-    engine: str
+    engine: GridName
     options: Options
     concurrency: int
     """Simultaneous requests."""
@@ -224,59 +217,6 @@ class Served:
         return found
 
 
-def engine_of(request: PlanRequest | EvaluateRequest, catalog: Catalog, quant: str) -> str:
-    """The engine asked for, or the usual one of the format: llama.cpp for GGUF, else vLLM."""
-    if request.engine in (None, "auto"):
-        return "vllm" if _is_checkpoint(request, catalog, quant) else "llama.cpp"
-    return cast(str, request.engine)
-
-
-def engines_of(request: PlanRequest, catalog: Catalog) -> tuple[str, ...]:
-    """The engines a request is about: with `auto` all that load the quantization."""
-    if request.engine != "auto":
-        return (engine_of(request, catalog, request.quant),)
-    if request.quant == "auto":
-        row = catalog.model(request.model)
-        return ("llama.cpp",) if row.file else ("llama.cpp", *GRID_ENGINES)
-    if _is_checkpoint(request, catalog, request.quant):
-        return GRID_ENGINES
-    plain = catalog.quantization(request.quant).name in ("BF16", "F16")
-    return ("llama.cpp", *GRID_ENGINES) if plain else ("llama.cpp",)
-
-
-def _is_checkpoint(request: PlanRequest | EvaluateRequest, catalog: Catalog, quant: str) -> bool:
-    if quant == "auto":
-        return False
-    return quantization_of(catalog, catalog.model(request.model), quant).kind == "checkpoint"
-
-
-def quantization_of(catalog: Catalog, row: ModelRow, quant: str) -> Quantization:
-    """The catalog's row of a quantization, or one made of what the model's config declares.
-
-    Raises:
-        UnknownName: neither knows it.
-    """
-    own = declared(row)
-    known = {name.casefold() for name in catalog.quantizations}
-    if own is None or own.name.casefold() != quant.casefold() or quant.casefold() in known:
-        return catalog.quantization(quant)
-    ranks = [entry.rank for entry in catalog.quantizations.values() if entry.kind == "checkpoint"]
-    return Quantization(
-        name=own.name,
-        kind="checkpoint",
-        quality="as the model's own config declares it",
-        rank=max(ranks, default=0) + 1,
-        source=row.source,
-        checked=row.checked,
-    )
-
-
-def checkpoints(catalog: Catalog, row: ModelRow) -> tuple[str, ...]:
-    """Checkpoint formats to choose from for a model, best first; its own is the first of equals."""
-    found = [quantization_of(catalog, row, name) for name in published_checkpoints(row)]
-    return tuple(entry.name for entry in sorted(found, key=lambda entry: -entry.rank))
-
-
 def asked_of_request(request: PlanRequest, catalog: Catalog, quant: str) -> Asked:
     """The settings a solve request is about.
 
@@ -285,6 +225,7 @@ def asked_of_request(request: PlanRequest, catalog: Catalog, quant: str) -> Aske
         EngineError: a K/V type the engine does not have.
     """
     engine = engine_of(request, catalog, quant)
+    assert engine != "llama.cpp", "a layer split is asked of `planner.subject`"
     if request.engine != "auto":
         check_settings(request, engine)
     context = request_context(request, catalog)
@@ -301,43 +242,7 @@ def asked_of_request(request: PlanRequest, catalog: Catalog, quant: str) -> Aske
     )
 
 
-def check_settings(request: PlanRequest | EvaluateRequest, engine: str) -> None:
-    """Refuse settings that only llama.cpp has.
-
-    Raises:
-        RequestError: one is not left at its default.
-    """
-    fields = type(request).model_fields
-    given = [
-        option
-        for option, name in _OF_LLAMA_CPP.items()
-        if name in fields and getattr(request, name) != fields[name].default
-    ]
-    if given:
-        raise RequestError(
-            f"{', '.join(given)}: {TITLES[engine]} has no such setting",
-            hint="leave it out, or take --engine llama.cpp with a GGUF quantization",
-        )
-
-
-def version_of(catalog: Catalog, engine: str, build: str | None) -> str:
-    """The version asked for, or the catalog's default of the engine.
-
-    Raises:
-        EngineError: a build of another engine.
-    """
-    if build is None:
-        return catalog.default_build(engine).name
-    row = catalog.engine_builds.get(build)
-    if row is not None and row.engine != engine:
-        raise EngineError(
-            f"{row.name} is a build of {TITLES[row.engine]}, not of {TITLES[engine]}",
-            hint=f"take --engine {row.engine} with it, or leave --engine-build out",
-        )
-    return build
-
-
-def kv_type_of(engine: str, kv_type: str) -> KvType:
+def kv_type_of(engine: GridName, kv_type: str) -> KvType:
     """The K/V type in the engine's words: 16 bits are `auto`.
 
     Raises:

@@ -12,8 +12,6 @@ from planner.engines.grid import Grid, GridMemory, Options, Place
 from planner.model.architecture import Architecture
 from planner.quantization.scheme import Scheme
 
-GRID_ENGINES = ("vllm", "sglang")
-
 
 class Serving(Protocol):
     """What every such engine's `serving` module offers."""

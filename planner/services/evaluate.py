@@ -10,6 +10,7 @@ from planner import __version__, accounting
 from planner.accounting import Assigned
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Network
+from planner.engine_choice import check_settings, engine_of
 from planner.engines.llama_cpp import overheads, rules
 from planner.engines.llama_cpp.settings import CELL_PADDING
 from planner.errors import IllegalLayout, RequestError
@@ -25,7 +26,6 @@ from planner.plan import (
     Solver,
 )
 from planner.request import EvaluateRequest, PlanRequest
-from planner.served import engine_of
 from planner.services.evaluate_grid import evaluate_grid
 from planner.solver.cluster import Nodes, balanced, check_memory, network_between
 from planner.solver.remedies import Rig, remedies
@@ -57,7 +57,7 @@ def evaluate(request: EvaluateRequest, catalog: Catalog) -> Evaluation:
     if engine != "llama.cpp":
         quant = published_checkpoints(row)[0] if request.quant == "auto" else request.quant
         return evaluate_grid(request, catalog, engine, quant)
-    _check_degrees(request)
+    check_settings(request, engine)
     quant = row.recommended if request.quant == "auto" else request.quant
     shape = _shape(request, catalog)
     base = subject(catalog, request.model, quant, shape)
@@ -97,31 +97,6 @@ def evaluate(request: EvaluateRequest, catalog: Catalog) -> Evaluation:
         return evaluation
     least = accounting.least_headroom(body.devices)
     return evaluation.model_copy(update={"remedies": remedies(rig, least)})
-
-
-def _check_degrees(request: EvaluateRequest) -> None:
-    """Refuses what only vLLM and SGLang have.
-
-    Raises:
-        RequestError: a degree or a limit of theirs.
-    """
-    fields = {
-        "--tp": request.tensor_parallel,
-        "--pp": request.pipeline_parallel,
-        "--dp": request.data_parallel,
-        "--ep": request.expert_parallel,
-        "--dcp": request.decode_context_parallel,
-        "--redundant-experts": request.redundant_experts,
-        "--utilization": request.utilization,
-        "--max-num-seqs": request.max_num_seqs,
-        "--max-num-batched-tokens": request.max_num_batched_tokens,
-    }
-    given = [option for option, value in fields.items() if value not in (None, 0, 1)]
-    if given:
-        raise RequestError(
-            f"{', '.join(given)}: llama.cpp splits layers over devices and has no such setting",
-            hint="add --engine vllm, or name the split with --split",
-        )
 
 
 def _shape(request: EvaluateRequest, catalog: Catalog) -> Shape:

@@ -5,26 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from planner import __version__, accounting
-from planner.accounting import capacity_assumptions, grids
-from planner.accounting.grids import Site
+from planner.accounting import capacity_assumptions, grids, siting
+from planner.accounting.siting import Site
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Node
+from planner.engine_choice import check_settings, version_of
 from planner.engines import serving
 from planner.engines.grid import Grid, GridMemory, Options, Place
+from planner.engines.names import TITLES, GridName
 from planner.errors import IllegalLayout, RequestError
 from planner.performance.grid import Load
 from planner.plan import Body, Evaluation, Solver
 from planner.request import EvaluateRequest, PlanRequest
-from planner.served import (
-    TITLES,
-    Asked,
-    Served,
-    check_settings,
-    kv_type_of,
-    served,
-    unpublished,
-    version_of,
-)
+from planner.served import Asked, Served, kv_type_of, served, unpublished
 from planner.solver.cluster import check_memory, network_between
 from planner.solver.grid_remedies import GridRig, flags, grid_remedies
 from planner.subject import window_of
@@ -45,7 +38,7 @@ _NOT_SOLVED = Solver(
 
 
 def evaluate_grid(
-    request: EvaluateRequest, catalog: Catalog, engine: str, quant: str
+    request: EvaluateRequest, catalog: Catalog, engine: GridName, quant: str
 ) -> Evaluation:
     """The memory of every rank of a named grid, its verdict, and remedies where it is short.
 
@@ -66,8 +59,8 @@ def evaluate_grid(
     check_memory(catalog, nodes)
     grid = _grid(request, of, nodes)
     site = _site(request, catalog, of, nodes, grid)
-    place = grids.place_of(catalog, site)
-    stages = grids.stages_of(of, catalog, site, grid)
+    place = siting.place_of(catalog, site)
+    stages = siting.stages_of(of, catalog, site, grid)
     reasons = of.illegal(grid, place)
     if stages is None:
         reasons += ("a pipeline stage would lie on devices of several models",)
@@ -115,7 +108,7 @@ def _check_requests(request: EvaluateRequest, memory: GridMemory) -> None:
         )
 
 
-def _asked(request: EvaluateRequest, catalog: Catalog, engine: str) -> Asked:
+def _asked(request: EvaluateRequest, catalog: Catalog, engine: GridName) -> Asked:
     window = window_of(catalog, request.model)
     context = window if request.context is None else request.context
     counts = {
@@ -190,11 +183,11 @@ def _legal_hint(of: Served, catalog: Catalog, site: Site, refused: Grid) -> str:
         return f"leave --context out for the full window, or give at most {window}"
     if len(_families(catalog, site)) > 1:
         return "take nodes of one device family"
-    place = grids.place_of(catalog, site)
+    place = siting.place_of(catalog, site)
     legal = [
         grid
         for grid in of.grids(place)
-        if not of.illegal(grid, place) and grids.stages_of(of, catalog, site, grid)
+        if not of.illegal(grid, place) and siting.stages_of(of, catalog, site, grid)
     ]
     if not legal:
         return _without_layout(of, place)

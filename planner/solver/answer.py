@@ -7,11 +7,11 @@ from typing import Any
 
 from planner import __version__, accounting, market
 from planner.catalog.load import Catalog
+from planner.engine_choice import checkpoints, engine_of, engines_of, quantization_of
 from planner.errors import EngineError, RequestError, UnsupportedArchitecture
 from planner.model.row_scheme import published_checkpoints
 from planner.plan import Body, Choices, Infeasible, Outcome, Plan
 from planner.request import PlanRequest
-from planner.served import checkpoints, engine_of, engines_of, quantization_of
 from planner.solver import notes, surroundings
 from planner.solver.alternatives import alternatives
 from planner.solver.explain import explain

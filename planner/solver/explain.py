@@ -13,9 +13,10 @@ from typing import Any
 
 from planner import market
 from planner.catalog.schema import Quantization
+from planner.engine_choice import checkpoints, quantization_of
 from planner.plan import Conflict, Relaxation, judged
 from planner.request import Stock
-from planner.served import Served, checkpoints, quantization_of
+from planner.served import Served
 from planner.solver.commands import command_of, plain
 from planner.solver.session import Choice, Session
 from planner.solver.surroundings import CONTEXT_STEP, UNLIMITED, largest
@@ -186,7 +187,7 @@ def _first_token(session: Session, quants: Quants) -> Found:
         yield _useless("ttft", plain(old))
         return
     speed = session.body(freely).performance[0]
-    most = math.ceil(judged(speed, speed.ttft) * 1000)
+    most = math.ceil(judged(speed.calibration, speed.ttft) * 1000)
     least = math.floor(old * 1000) + 1
     new = smallest(least, most, lambda ms: _works(session, quants, ttft=ms / 1000)) / 1000
     yield _change(session, "ttft", plain(old), plain(new), quants, ttft=new)

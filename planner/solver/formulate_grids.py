@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING
 
 from planner import accounting, market
-from planner.accounting import grids
+from planner.accounting import grids, siting
 from planner.catalog.load import Catalog
 from planner.market import Market
 from planner.performance.grid_bounds import (
@@ -17,7 +17,6 @@ from planner.performance.grid_bounds import (
     most_speed,
     single,
 )
-from planner.performance.grid_case import GridEngine
 from planner.plan import Body, Serving, Solver
 from planner.request import PlanRequest
 from planner.served import Served, asked_of_request, served
@@ -82,16 +81,14 @@ class GridFormulation(Formulation):
         """The engine with the limits the layout's memory was counted with."""
         assert isinstance(candidate, GridCandidate)
         site, grid = candidate.layout.site, candidate.layout.grid
-        stages = grids.stages_of(self.subject, self.catalog, site, grid)
-        assert stages is not None
-        memory = self.subject.memory(grid, stages, grids.place_of(self.catalog, site))
+        memory = siting.memory_of(self.subject, self.catalog, site, grid)
         return grids.engine_of(self.subject, memory)
 
     def user_speed(self, candidate: Candidate, users: int) -> float:
         """The users decode together."""
         assert isinstance(candidate, GridCandidate)
         site, grid = candidate.layout.site, candidate.layout.grid
-        return 1 / grids.step(self.subject, self.catalog, site, grid, users=users).best
+        return 1 / siting.step(self.subject, self.catalog, site, grid, users=users).best
 
     def check(self, body: Body) -> tuple[str, ...]:
         """Judged as a grid."""
@@ -152,16 +149,16 @@ def _problem(
     of: Served, catalog: Catalog, options: Sequence[Option], rooms: Sequence[int], prompt: int
 ) -> GridProblem:
     names = sorted({name for option in options for name in option.networks})
-    engine: GridEngine = "vllm" if of.engine == "vllm" else "sglang"
     gpus = [catalog.gpu(catalog.node(option.name).gpu) for option in options]
-    alone = [single(of.architecture, of.scheme, engine, gpu) for gpu in gpus]
+    alone = [single(of.architecture, of.scheme, of.engine, gpu) for gpu in gpus]
     users = of.concurrency
     return GridProblem(
         options=tuple(options),
         joints=tuple(joint_of(catalog.networks[name]) for name in names),
         rooms=tuple(rooms),
         speeds=tuple(
-            option.gpus * most_speed(gpu, engine) for option, gpu in zip(options, gpus, strict=True)
+            option.gpus * most_speed(gpu, of.engine)
+            for option, gpu in zip(options, gpus, strict=True)
         ),
         overheads=tuple(int(least_overhead(case) / users * 1e9) for case in alone),
         needed=of.least_bytes,

@@ -12,8 +12,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from planner.accounting import capacity_of, grids
-from planner.accounting.grids import Site
+from planner.accounting import capacity_of, siting
+from planner.accounting.siting import Site
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Node
 from planner.engines.candidates import divisors
@@ -78,10 +78,8 @@ class Layouts:
         return None
 
     def _first_token(self, timed: Timed, tokens: int) -> int:
-        stages = grids.stages_of(self.served, self.catalog, timed.site, timed.grid)
-        assert stages is not None
-        case = grids.case_of(self.served, self.catalog, timed.site, timed.grid, stages)
-        return grids.first_token(self.served, case, tokens)
+        case = siting.case_of(self.served, self.catalog, timed.site, timed.grid)
+        return siting.first_token(self.served, case, tokens)
 
     def timed(self, nodes: Nodes, network: str | None) -> tuple[Timed, ...]:
         """Every legal layout, fastest first; whether it fits is asked only where layers move."""
@@ -129,7 +127,7 @@ class Layouts:
         return min(
             self._stage(site, grid)
             for site in sites
-            for grid in self.served.grids(grids.place_of(self.catalog, site))
+            for grid in self.served.grids(siting.place_of(self.catalog, site))
             if grid.pipeline_parallel == 1
         )
 
@@ -140,7 +138,7 @@ class Layouts:
         such stages can either.
         """
         try:
-            return grids.step(self.served, self.catalog, site, grid, users=1).best
+            return siting.step(self.served, self.catalog, site, grid, users=1).best
         except FactsError:
             return math.inf
 
@@ -167,9 +165,9 @@ class Layouts:
 
     def _legal(self, site: Site) -> Iterator[Grid]:
         served, catalog = self.served, self.catalog
-        place = grids.place_of(catalog, site)
+        place = siting.place_of(catalog, site)
         for grid in served.grids(place):
-            stages = grids.stages_of(served, catalog, site, grid)
+            stages = siting.stages_of(served, catalog, site, grid)
             if stages is None:
                 continue
             shared = grid if len(stages) == 1 else self._shared_out(grid, stages)
@@ -186,7 +184,7 @@ class Layouts:
             if settled is not None:
                 yield settled
 
-    def _shared_out(self, grid: Grid, stages: grids.Stages) -> Grid:
+    def _shared_out(self, grid: Grid, stages: siting.Stages) -> Grid:
         """Layers of each stage in proportion to the memory of its devices."""
         layers, total = self.served.architecture.depth, sum(seen for _, seen in stages)
         stops = itertools.accumulate(seen for _, seen in stages)
@@ -194,10 +192,8 @@ class Layouts:
         return replace(grid, partition=tuple(b - a for a, b in itertools.pairwise(marks)))
 
     def _time(self, site: Site, grid: Grid) -> Timed:
-        stages = grids.stages_of(self.served, self.catalog, site, grid)
-        assert stages is not None
-        case = grids.case_of(self.served, self.catalog, site, grid, stages)
-        best, floor = grids.times(self.served, case)
+        case = siting.case_of(self.served, self.catalog, site, grid)
+        best, floor = siting.times(self.served, case)
         return Timed(site=site, grid=grid, best=best, floor=floor)
 
     def fitting(self, site: Site, grid: Grid) -> Grid | None:
@@ -211,8 +207,8 @@ class Layouts:
         return self._fits[key]
 
     def _moved(self, site: Site, grid: Grid) -> Grid | None:
-        place = grids.place_of(self.catalog, site)
-        stages = grids.stages_of(self.served, self.catalog, site, grid)
+        place = siting.place_of(self.catalog, site)
+        stages = siting.stages_of(self.served, self.catalog, site, grid)
         assert stages is not None
         rooms = self._rooms(grid, stages, place)
         for _ in range(_MOVES if len(stages) > 1 else 0):
@@ -230,7 +226,7 @@ class Layouts:
             grid, rooms = moved, after
         return grid if min(rooms) >= 0 else None
 
-    def _rooms(self, grid: Grid, stages: grids.Stages, place: Place) -> list[int]:
+    def _rooms(self, grid: Grid, stages: siting.Stages, place: Place) -> list[int]:
         """Free bytes of the fullest rank of each stage, overheads at their upper ends."""
         memory = self.served.memory(grid, stages, place)
         rooms: dict[int, int] = {}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from planner.accounting import grids
-from planner.accounting.grids import Site
+from planner.accounting import siting
+from planner.accounting.grids import VERDICTS
+from planner.accounting.siting import Site
 from planner.catalog.load import Catalog
 from planner.engines.grid import Grid, GridMemory, Options
 from planner.engines.pages import KvType
-from planner.plan import Remedy, Verdict
+from planner.plan import Remedy
 from planner.served import Asked, Served, served
 from planner.solver.grid_layouts import layouts_of
 from planner.solver.surroundings import CONTEXT_STEP, largest
@@ -21,7 +22,6 @@ _BATCHES = (4096, 2048)
 _SEQUENCES = (256, 64)
 _TOGETHER = ((_UTILIZATION, 2048, 64), (0.98, 1024, 16))
 """Share of a device, tokens and requests per step, tried at once: first what costs little speed."""
-_VERDICTS: dict[str, Verdict] = {"fits": "fits", "tight": "tight", "refused": "no"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +42,8 @@ class GridRig:
 
     def memory(self, options: Options, grid: Grid, site: Site) -> GridMemory | None:
         """What every rank then holds; None where the engine refuses the layout."""
-        of, place = self.served(options), grids.place_of(self.catalog, site)
-        stages = grids.stages_of(of, self.catalog, site, grid)
+        of, place = self.served(options), siting.place_of(self.catalog, site)
+        stages = siting.stages_of(of, self.catalog, site, grid)
         if stages is None or of.illegal(grid, place):
             return None
         return of.memory(grid, stages, place)
@@ -70,7 +70,7 @@ def room_of(memory: GridMemory) -> int:
 
 def _remedy(memory: GridMemory | None, change: str, option: str | None) -> Iterator[Remedy]:
     if memory is not None:
-        verdict = _VERDICTS[memory.fit.verdict]
+        verdict = VERDICTS[memory.fit.verdict]
         yield Remedy(change=change, headroom_bytes=room_of(memory), verdict=verdict, option=option)
 
 
@@ -168,12 +168,9 @@ def _layouts(rig: GridRig) -> Iterator[Remedy]:
 
 def _best_layout(rig: GridRig, site: Site) -> tuple[Grid, GridMemory] | None:
     of = rig.served(rig.asked.options)
-    place = grids.place_of(rig.catalog, site)
     roomiest: tuple[Grid, GridMemory] | None = None
     for timed in layouts_of(of, ByDigest(rig.catalog)).layouts_of_site(site):
-        stages = grids.stages_of(of, rig.catalog, site, timed.grid)
-        assert stages is not None
-        memory = of.memory(timed.grid, stages, place)
+        memory = siting.memory_of(of, rig.catalog, site, timed.grid)
         if memory.fit.verdict == "fits":
             return timed.grid, memory
         if roomiest is None or room_of(memory) > room_of(roomiest[1]):

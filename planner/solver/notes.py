@@ -6,11 +6,12 @@ import datetime
 from collections.abc import Iterator, Sequence
 
 from planner import accounting, served
-from planner.accounting import capacity_assumptions, grids
+from planner.accounting import capacity_assumptions, grids, siting
 from planner.engines.llama_cpp import overheads
+from planner.engines.names import TITLES
 from planner.model.own_quantization import OWN
 from planner.plan import Body
-from planner.served import TITLES, Served
+from planner.served import Served
 from planner.solver.commands import command_of
 from planner.solver.formulation import Formulation
 from planner.solver.session import Session
@@ -95,7 +96,7 @@ def _warnings(session: Session, formulation: Formulation, body: Body) -> Iterato
     if isinstance(subject, Served):
         yield from served.unpublished(subject)
         site = grid.site_of(catalog, body)
-        yield from subject.notes(grids.grid_of(body.layout), grids.place_of(catalog, site))
+        yield from subject.notes(grids.grid_of(body.layout), siting.place_of(catalog, site))
     else:
         if subject.row.usual:
             yield f"usually served another way: {subject.row.usual}"

@@ -8,10 +8,10 @@ from typing import Any
 
 from planner import market
 from planner.catalog.load import Catalog
+from planner.engine_choice import engine_of
 from planner.market import Market
 from planner.plan import Body, Solver
 from planner.request import PlanRequest
-from planner.served import engine_of
 from planner.solver.formulate import formulate_slots
 from planner.solver.formulate_grids import formulate_grids
 from planner.solver.formulation import Formulation

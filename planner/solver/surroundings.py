@@ -13,6 +13,7 @@ from typing import Any
 from planner import market
 from planner.catalog.load import Catalog
 from planner.catalog.schema import ModelRow
+from planner.engine_choice import checkpoints, quantization_of
 from planner.market import REASONS, Market, Reason
 from planner.plan import (
     Body,
@@ -22,7 +23,7 @@ from planner.plan import (
     NextQuantization,
     Sensitivity,
 )
-from planner.served import Served, checkpoints, quantization_of
+from planner.served import Served
 from planner.solver.formulation import Formulation
 from planner.solver.search import Candidate
 from planner.solver.session import Choice, Session

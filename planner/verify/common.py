@@ -62,7 +62,7 @@ def first_token_limit(request: PlanRequest, body: Body) -> Iterator[str]:
     """The longest wait for a first token."""
     if request.ttft is not None and body.performance:
         speed = body.performance[0]
-        seconds = judged(speed, speed.ttft)
+        seconds = judged(speed.calibration, speed.ttft)
         if seconds > request.ttft * (1 + TOLERANCE):
             yield f"{seconds:.3f} s to the first token, {request.ttft} asked"
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from planner import market
-from planner.accounting import grids
-from planner.accounting.grids import Site
+from planner.accounting import grids, siting
+from planner.accounting.siting import Site
 from planner.catalog.load import Catalog
+from planner.engines.names import TITLES
 from planner.errors import PlannerError
 from planner.plan import Body, Device, Plan
 from planner.request import PlanRequest
-from planner.served import TITLES, Served
+from planner.served import Served
 from planner.verify.common import (
     budget_sums,
     cluster_limits,
@@ -62,11 +63,11 @@ def check_engine(served: Served, catalog: Catalog, plan: Plan) -> Iterator[str]:
     try:
         site = site_of(catalog, plan)
         grid = grids.grid_of(plan.layout)
-        stages = grids.stages_of(served, catalog, site, grid)
+        stages = siting.stages_of(served, catalog, site, grid)
         if stages is None:
             yield "a stage is on devices of several models"
             return
-        place = grids.place_of(catalog, site)
+        place = siting.place_of(catalog, site)
         if served.illegal(grid, place):  # said of the body
             return
         memory = served.memory(grid, stages, place)
@@ -116,7 +117,7 @@ def _placement(served: Served, body: Body) -> Iterator[str]:
 
 def _rules(served: Served, catalog: Catalog, body: Body, site: Site) -> Iterator[str]:
     grid = grids.grid_of(body.layout)
-    for reason in served.illegal(grid, grids.place_of(catalog, site)):
+    for reason in served.illegal(grid, siting.place_of(catalog, site)):
         yield f"{TITLES[served.engine]} refuses it: {reason}"
 
 
@@ -141,9 +142,6 @@ def _limits(
     yield from machine_limits(request, site.network, site.machines)
     yield from first_token_limit(request, body)
     if market.token_limit(request) is not None:
-        grid = grids.grid_of(body.layout)
-        stages = grids.stages_of(served, catalog, site, grid)
-        assert stages is not None
-        case = grids.case_of(served, catalog, site, grid, stages)
-        _, floor = grids.times(served, case)
+        case = siting.case_of(served, catalog, site, grids.grid_of(body.layout))
+        _, floor = siting.times(served, case)
         yield from speed_limit(request, floor / 1e9, served.concurrency)

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 
 import pytest
 
-from planner.accounting import grids
-from planner.accounting.grids import Site
+from planner.accounting import siting
+from planner.accounting.siting import Site
 from planner.catalog import load_catalog
+from planner.engine_choice import checkpoints
 from planner.engines.grid import Grid, GridMemory, Options
+from planner.engines.names import GRID_ENGINES
 from planner.engines.pages import KvType
-from planner.engines.serving import GRID_ENGINES
 from planner.errors import EngineError, UnsupportedArchitecture
 from planner.model.checkpoint_weights import checkpoint_weights
 from planner.model.encoders import why_no_text
-from planner.served import Asked, Served, checkpoints, served
+from planner.served import Asked, Served, served
 from planner.solver.cluster import network_between
 from planner.subject import window_of
 
@@ -77,11 +78,11 @@ def sites(names: tuple[str, ...]) -> Iterator[Site]:
 
 def contradictions(asked: Question, site: Site) -> Iterator[str | None]:
     """What is wrong with each legal layout of a site; None for each that is right."""
-    place = grids.place_of(CATALOG, site)
+    place = siting.place_of(CATALOG, site)
     for grid in asked.whole.grids(place):
         if asked.whole.illegal(grid, place):
             continue
-        stages = grids.stages_of(asked.whole, CATALOG, site, grid)
+        stages = siting.stages_of(asked.whole, CATALOG, site, grid)
         assert stages is not None
         memory = asked.whole.memory(grid, stages, place)
         wrong = [*_parts(memory), *_sums(asked, grid, memory), *_fit(memory)]

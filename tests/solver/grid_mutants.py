@@ -8,7 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from planner.accounting.grids import Site
+from planner.accounting.siting import Site
 from planner.catalog.schema import Node
 from planner.engines.grid import Grid
 from planner.request import PlanRequest, Stock

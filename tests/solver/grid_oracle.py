@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from planner import cost, market
-from planner.accounting import grids
-from planner.accounting.grids import Site
+from planner.accounting import siting
+from planner.accounting.siting import Site
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Network, Node
 from planner.engines.grid import Grid, Place
@@ -50,7 +50,7 @@ class Plan:
 
     def first(self, tokens: int) -> int:
         """Nanoseconds to the first token of a prompt."""
-        return grids.first_token(self.served, self.case, tokens)
+        return siting.first_token(self.served, self.case, tokens)
 
     @property
     def counts(self) -> tuple[tuple[str, int], ...]:
@@ -125,9 +125,9 @@ def sites(nodes: Nodes, network: Network | None) -> Iterator[Site]:
 
 def layouts_of(served: Served, catalog: Catalog, site: Site) -> Iterator[tuple[Grid, Place]]:
     """Every grid of a site that the engine accepts, layers shared out by memory if mixed."""
-    place = grids.place_of(catalog, site)
+    place = siting.place_of(catalog, site)
     for grid in served.grids(place):
-        stages = grids.stages_of(served, catalog, site, grid)
+        stages = siting.stages_of(served, catalog, site, grid)
         if stages is None:
             continue
         if len(stages) > 1:
@@ -136,7 +136,7 @@ def layouts_of(served: Served, catalog: Catalog, site: Site) -> Iterator[tuple[G
             yield grid, place
 
 
-def by_memory(served: Served, stages: grids.Stages) -> tuple[int, ...]:
+def by_memory(served: Served, stages: siting.Stages) -> tuple[int, ...]:
     """Layers of each stage: up to each stage's end, the nearest share of all layers."""
     layers, total = served.architecture.depth, sum(seen for _, seen in stages)
     partition: list[int] = []
@@ -185,10 +185,10 @@ def _plans(
             held = _held(layouts, catalog, site, grid, place)
             if held is None:
                 continue
-            stages = grids.stages_of(served, catalog, site, held)
+            stages = siting.stages_of(served, catalog, site, held)
             assert stages is not None
-            case = grids.case_of(served, catalog, site, held, stages)
-            best, floor = grids.times(served, case)
+            case = siting.case_of(served, catalog, site, held)
+            best, floor = siting.times(served, case)
             yield Plan(
                 served=served,
                 case=case,
@@ -205,7 +205,7 @@ def _held(layouts: Layouts, catalog: Catalog, site: Site, grid: Grid, place: Pla
     """The layout where every rank holds its part, layers moved if mixed; None where none does."""
     if grid.partition:
         return layouts.fitting(site, grid)
-    stages = grids.stages_of(layouts.served, catalog, site, grid)
+    stages = siting.stages_of(layouts.served, catalog, site, grid)
     assert stages is not None
     memory = layouts.served.memory(grid, stages, place)
     return grid if all(rank.total <= rank.device for rank in memory.ranks) else None

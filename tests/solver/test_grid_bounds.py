@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from planner.accounting import grids
+from planner.accounting import siting
 from planner.catalog import load_catalog
 from planner.request import PlanRequest
 from planner.solver.formulate_grids import GridFormulation
@@ -80,9 +80,9 @@ def broken_bytes(request: PlanRequest) -> list[str]:
     catalog, wrong = load_catalog(), []
     for plan in plans_of(request):
         served = plan.served
-        stages = grids.stages_of(served, catalog, plan.site, plan.grid)
+        stages = siting.stages_of(served, catalog, plan.site, plan.grid)
         assert stages is not None
-        memory = served.memory(plan.grid, stages, grids.place_of(catalog, plan.site))
+        memory = served.memory(plan.grid, stages, siting.place_of(catalog, plan.site))
         assert sum(rank.rank.ranks for rank in memory.ranks) == len(plan.site.devices)
         held = sum(rank.rank.ranks * (rank.weights.best + rank.kv_cache) for rank in memory.ranks)
         if held < served.least_bytes:

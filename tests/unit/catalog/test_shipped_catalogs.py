@@ -9,7 +9,7 @@ import pytest
 from planner.catalog import Catalog, load_catalog
 from planner.catalog.check import check, errors
 from planner.catalog.prices import hourly, purchase_bounds
-from planner.engines.serving import GRID_ENGINES
+from planner.engines.names import GRID_ENGINES
 from planner.engines.sglang import serving as sglang
 from planner.engines.vllm import versions
 from planner.units import GIB, MIB

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from planner.accounting import grids
-from planner.accounting.grids import Site
+from planner.accounting import siting
+from planner.accounting.siting import Site
 from planner.catalog import load_catalog
 from planner.engines.cache_rules import told_cache_type
 from planner.engines.grid import Grid, Options, Place
@@ -149,7 +149,7 @@ def test_a_step_takes_all_requests_that_are_asked_for(
     def limit(concurrency: int) -> int:
         many = replace(asked(engine), concurrency=concurrency)
         whole = served(CATALOG, "qwen3-30b-a3b", "BF16", many)
-        stages = grids.stages_of(whole, CATALOG, site, grid)
+        stages = siting.stages_of(whole, CATALOG, site, grid)
         assert stages is not None
         return whole.memory(grid, stages, EIGHT).limits.max_num_seqs
 
