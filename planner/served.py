@@ -83,6 +83,11 @@ class Served:
         return f"{TITLES[self.engine]} {self.options.version}"
 
     @property
+    def version(self) -> str:
+        """Version whose rules are applied."""
+        return self.options.version
+
+    @property
     def context(self) -> int:
         """Tokens each request may hold."""
         return self.options.context

@@ -45,6 +45,16 @@ class Subject:
     """Tokens in the cache where the workload's speed is judged."""
 
     @property
+    def engine(self) -> str:
+        """Name of the engine."""
+        return self.build.engine
+
+    @property
+    def version(self) -> str:
+        """Build whose rules are applied."""
+        return self.build.name
+
+    @property
     def context(self) -> int:
         """Tokens each request may hold, as the engine rounds it."""
         return self.settings.cells()

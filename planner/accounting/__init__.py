@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from planner.accounting.devices import (
     ASSUMED_RESERVED,
@@ -44,8 +45,10 @@ from planner.catalog.load import Catalog
 from planner.catalog.schema import Network
 from planner.model.parameters import active_parameters
 from planner.plan import Body, Layout, LlamaCpp, ModelSummary, Solver
-from planner.served import Served
 from planner.subject import Subject
+
+if TYPE_CHECKING:
+    from planner.served import Served
 
 __all__ = [
     "ASSUMED_RESERVED",
@@ -53,7 +56,6 @@ __all__ = [
     "Assigned",
     "Capacity",
     "body",
-    "build_of",
     "capacity_assumptions",
     "capacity_of",
     "cluster_of",
@@ -97,13 +99,6 @@ def summary(subject: Subject | Served) -> ModelSummary:
         context=subject.context,
         concurrency=subject.concurrency,
     )
-
-
-def build_of(subject: Subject | Served) -> tuple[str, str]:
-    """Name of the engine, and the build whose rules are applied."""
-    if isinstance(subject, Served):
-        return subject.engine, subject.options.version
-    return subject.build.engine, subject.build.name
 
 
 def engine_of(subject: Subject) -> LlamaCpp:

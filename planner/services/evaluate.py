@@ -23,26 +23,13 @@ from planner.plan import (
     Host,
     Layout,
     MemoryBudget,
-    Solver,
 )
-from planner.request import EvaluateRequest, PlanRequest
-from planner.services.evaluate_grid import evaluate_grid
+from planner.request import EvaluateRequest
+from planner.services.evaluated import NOT_SOLVED, WORKLOAD, warnings_of
 from planner.solver.cluster import Nodes, balanced, check_memory, network_between
 from planner.solver.remedies import Rig, remedies
 from planner.subject import Shape, Subject, subject, unpublished, window_of
 from planner.units import MIB, padded
-
-_WORKLOAD = PlanRequest(model="")
-_NOT_SOLVED = Solver(
-    status="evaluated",
-    objective=None,
-    bound=None,
-    gap=None,
-    unit="",
-    space="the layout as named",
-    deterministic_time=0.0,
-    seed=0,
-)
 
 
 def evaluate(request: EvaluateRequest, catalog: Catalog) -> Evaluation:
@@ -56,6 +43,8 @@ def evaluate(request: EvaluateRequest, catalog: Catalog) -> Evaluation:
     engine = engine_of(request, catalog, request.quant)
     if engine != "llama.cpp":
         quant = published_checkpoints(row)[0] if request.quant == "auto" else request.quant
+        from planner.services.evaluate_grid import evaluate_grid  # of no use to a layer split
+
         return evaluate_grid(request, catalog, engine, quant)
     check_settings(request, engine)
     quant = row.recommended if request.quant == "auto" else request.quant
@@ -75,7 +64,7 @@ def evaluate(request: EvaluateRequest, catalog: Catalog) -> Evaluation:
     network = network_between(catalog, nodes)
     split = _split(request, catalog, base, nodes, network)
     body = accounting.body(
-        base, catalog, split, network, _NOT_SOLVED, input_tokens=_WORKLOAD.input_tokens
+        base, catalog, split, network, NOT_SOLVED, input_tokens=WORKLOAD.input_tokens
     )
     rig = Rig(
         catalog=catalog,
@@ -121,7 +110,7 @@ def _shape(request: EvaluateRequest, catalog: Catalog) -> Shape:
         swa_full=request.swa_full,
         depth=1,
     )
-    return replace(shape, depth=min(_WORKLOAD.depth, max(pool // request.slots, 1)))
+    return replace(shape, depth=min(WORKLOAD.depth, max(pool // request.slots, 1)))
 
 
 def _split(
@@ -219,7 +208,7 @@ def _unnamed(request: EvaluateRequest, base: Subject) -> Body:
         ),
         performance=(),
         prefill=(),
-        solver=_NOT_SOLVED,
+        solver=NOT_SOLVED,
     )
 
 
@@ -283,14 +272,7 @@ def _warnings(body: Body) -> tuple[str, ...]:
         )
     elif short > 0:
         lines.append(f"{tightest.id} is {-(-short // MIB):,} MiB short, more than its reserve")
-    lines += [
-        f"{entry.node_type}: run `{entry.setting_command}` first"
-        for entry in body.cluster
-        if entry.setting_command
-    ]
-    idle = sum(device.slots == 0 for device in body.devices)
-    if idle:
-        lines.append("1 device holds nothing" if idle == 1 else f"{idle} devices hold nothing")
+    lines += warnings_of(body)
     return tuple(lines)
 
 

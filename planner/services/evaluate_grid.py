@@ -15,26 +15,16 @@ from planner.engines.grid import Grid, GridMemory, Options, Place
 from planner.engines.names import TITLES, GridName
 from planner.errors import IllegalLayout, RequestError
 from planner.performance.grid import Load
-from planner.plan import Body, Evaluation, Solver
-from planner.request import EvaluateRequest, PlanRequest
+from planner.plan import Body, Evaluation
+from planner.request import EvaluateRequest
 from planner.served import Asked, Served, kv_type_of, served, unpublished
+from planner.services.evaluated import NOT_SOLVED, WORKLOAD, warnings_of
 from planner.solver.cluster import check_memory, network_between
 from planner.solver.grid_remedies import GridRig, flags, grid_remedies
 from planner.subject import window_of
 
-_WORKLOAD = PlanRequest(model="")
 _MOST = 10**9
 """Tokens or requests beyond which a count is a slip."""
-_NOT_SOLVED = Solver(
-    status="evaluated",
-    objective=None,
-    bound=None,
-    gap=None,
-    unit="",
-    space="the layout as named",
-    deterministic_time=0.0,
-    seed=0,
-)
 
 
 def evaluate_grid(
@@ -73,7 +63,7 @@ def evaluate_grid(
             hint=_legal_hint(of, catalog, site, grid),
         )
     _check_requests(request, of.memory(grid, stages, place))
-    body = grids.body(of, catalog, site, grid, _NOT_SOLVED, input_tokens=_WORKLOAD.input_tokens)
+    body = grids.body(of, catalog, site, grid, NOT_SOLVED, input_tokens=WORKLOAD.input_tokens)
     if body.verdict != "fits":
         rig = GridRig(
             catalog=catalog, model=request.model, quant=quant, asked=asked, site=site, grid=grid
@@ -88,7 +78,7 @@ def evaluate_grid(
             *of.assumptions,
             *capacity_assumptions(catalog, (entry.gpu for entry in body.cluster)),
         ),
-        warnings=(*unpublished(of), *of.notes(grid, place), *_warnings(body)),
+        warnings=(*unpublished(of), *of.notes(grid, place), *warnings_of(body)),
         planner_version=__version__,
         catalog_digest=catalog.digest,
     )
@@ -131,8 +121,8 @@ def _asked(request: EvaluateRequest, catalog: Catalog, engine: GridName) -> Aske
             kv_type=kv_type_of(engine, request.kv_type),
         ),
         concurrency=request.slots,
-        depth=min(_WORKLOAD.depth, context),
-        load=Load(min(_WORKLOAD.input_tokens, context), _WORKLOAD.output_tokens),
+        depth=min(WORKLOAD.depth, context),
+        load=Load(min(WORKLOAD.input_tokens, context), WORKLOAD.output_tokens),
     )
 
 
@@ -210,15 +200,3 @@ def _without_layout(of: Served, place: Place) -> str:
     ):
         return "leave --kv-type out for 16 bits"
     return "no layout of these devices is legal: take other nodes or another --quant"
-
-
-def _warnings(body: Body) -> tuple[str, ...]:
-    lines = [
-        f"{entry.node_type}: run `{entry.setting_command}` first"
-        for entry in body.cluster
-        if entry.setting_command
-    ]
-    idle = sum(device.slots == 0 for device in body.devices)
-    if idle:
-        lines.append("1 device holds nothing" if idle == 1 else f"{idle} devices hold nothing")
-    return tuple(lines)

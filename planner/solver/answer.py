@@ -15,15 +15,9 @@ from planner.request import PlanRequest
 from planner.solver import notes, surroundings
 from planner.solver.alternatives import alternatives
 from planner.solver.explain import explain
-from planner.solver.formulate_grids import GridFormulation
-from planner.solver.grid_remedies import GridRig, grid_remedies
-from planner.solver.grid_search import GridCandidate
-from planner.solver.remedies import Rig, remedies
 from planner.solver.search import Candidate, Clock, Progress
 from planner.solver.session import Choice, Session
-from planner.subject import shape_of_request
 from planner.units import usd
-from planner.verify import split_of
 
 
 def solve(request: PlanRequest, catalog: Catalog, progress: Progress | None = None) -> Outcome:
@@ -146,12 +140,11 @@ def _no(session: Session, quants: tuple[str, ...]) -> Infeasible:
     if session.clock.left <= 0:
         relaxations = ()
         assumptions += ("the time limit ran out before it was clear what would help",)
-    engine, build = accounting.build_of(formulation.subject)
     return Infeasible(
         request=session.request,
         model=accounting.summary(formulation.subject),
-        engine=engine,
-        build=build,
+        engine=formulation.subject.engine,
+        build=formulation.subject.version,
         conflicts=conflicts,
         relaxations=relaxations,
         space=formulation.space,
@@ -211,22 +204,7 @@ def _body(session: Session, choice: Choice) -> Body:
     body = session.body(choice)
     if body.verdict != "tight":
         return body
-    form, candidate = choice.formulation, choice.candidate
-    if isinstance(form, GridFormulation):
-        assert isinstance(candidate, GridCandidate)
-        layout = candidate.layout
-        tried = grid_remedies(
-            GridRig(
-                catalog=session.catalog,
-                model=session.request.model,
-                quant=form.subject.quantization.name,
-                asked=form.subject.asked,
-                site=layout.site,
-                grid=layout.grid,
-            )
-        )
-    else:
-        tried = remedies(_rig(session, choice, body), accounting.least_headroom(body.devices))
+    tried = choice.formulation.remedies(choice.candidate, body)
     return body.model_copy(update={"remedies": tried})
 
 
@@ -237,21 +215,6 @@ def _with_proof(
     if choice is None:
         return None
     return bodies[choice.candidate].model_copy(update={"solver": session.proof(choice)})
-
-
-def _rig(session: Session, choice: Choice, body: Body) -> Rig:
-    """The cluster with its nodes in pipeline order."""
-    formulation = choice.formulation
-    split = split_of(session.catalog, body)
-    nodes = dict.fromkeys((device.node, device.number) for device in split)
-    return Rig(
-        catalog=session.catalog,
-        model=session.request.model,
-        quant=formulation.subject.quantization.name,
-        shape=shape_of_request(session.request, session.catalog),
-        nodes=[(session.catalog.node(name), 1) for name, _ in nodes],
-        network=formulation.network(choice.candidate.joint),
-    )
 
 
 def _gpus(body: Body) -> Sequence[str]:

@@ -16,10 +16,10 @@ from planner.catalog.schema import Quantization
 from planner.engine_choice import checkpoints, quantization_of
 from planner.plan import Conflict, Relaxation, judged
 from planner.request import Stock
-from planner.served import Served
 from planner.solver.commands import command_of, plain
 from planner.solver.session import Choice, Session
 from planner.solver.surroundings import CONTEXT_STEP, UNLIMITED, largest
+from planner.subject import Subject
 from planner.units import gigabytes, usd
 
 SPEED_STEP = 0.1
@@ -105,11 +105,11 @@ def _quant(session: Session, quants: Quants) -> Found:
 def _below(session: Session, quant: str) -> list[Quantization]:
     """Quantizations of lesser quality that the same engine loads, best first."""
     catalog, subject = session.catalog, session.formulation(quant).subject
-    if isinstance(subject, Served):
+    if isinstance(subject, Subject):
+        entries = [entry for entry in catalog.quantizations.values() if entry.kind == "gguf"]
+    else:
         names = checkpoints(catalog, subject.row)
         entries = [quantization_of(catalog, subject.row, name) for name in names]
-    else:
-        entries = [entry for entry in catalog.quantizations.values() if entry.kind == "gguf"]
     rank = subject.quantization.rank
     return sorted((e for e in entries if e.rank < rank), key=lambda entry: -entry.rank)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from itertools import accumulate
@@ -16,7 +16,7 @@ from planner.engines.llama_cpp import overheads, rules
 from planner.errors import EngineError
 from planner.market import Market
 from planner.performance import roofline
-from planner.plan import Body, LlamaCpp, Solver
+from planner.plan import Body, LlamaCpp, Remedy, Solver
 from planner.request import PlanRequest
 from planner.solver import partition, search
 from planner.solver.formulation import Formulation
@@ -35,9 +35,9 @@ from planner.solver.problem import (
     Problem,
 )
 from planner.solver.search import Candidate, Clock, Found
-from planner.subject import Subject, subject_of_request
+from planner.subject import Subject, shape_of_request, subject_of_request
 from planner.values import Range
-from planner.verify import check_body
+from planner.verify import check_body, split_of
 
 UNLIMITED_STOCK = 10_000
 _NANOSECONDS = 10**9
@@ -93,6 +93,22 @@ class SlotFormulation(Formulation):
         """The users share one stream."""
         return _NANOSECONDS / candidate.best / users
 
+    def remedies(self, candidate: Candidate, body: Body) -> tuple[Remedy, ...]:
+        """On the same nodes in pipeline order."""
+        from planner.solver.remedies import Rig, remedies  # which formulates named clusters itself
+
+        split = split_of(self.catalog, body)
+        nodes = dict.fromkeys((device.node, device.number) for device in split)
+        rig = Rig(
+            catalog=self.catalog,
+            model=self.request.model,
+            quant=self.subject.quantization.name,
+            shape=shape_of_request(self.request, self.catalog),
+            nodes=[(self.catalog.node(name), 1) for name, _ in nodes],
+            network=self.network(candidate.joint),
+        )
+        return remedies(rig, accounting.least_headroom(body.devices))
+
     def check(self, body: Body) -> tuple[str, ...]:
         """Judged as a layer split."""
         return check_body(self.request, self.subject, self.catalog, body)
@@ -133,19 +149,12 @@ def formulate_slots(
     options: list[Option] = []
     kinds: dict[str, int] = {}
     rows: list[Kind] = []
-    for node, gpu in market.considered(request, catalog):
-        reason = market.left_out(request, catalog, node, gpu)
-        if reason is not None and reason not in view.waived:
-            continue
-        quote = market.price(request, catalog, node)
-        if quote is None or accounting.capacity_of(gpu) is None:
-            continue
+    for node, gpu, price in offered(request, catalog, view):
         if not accounting.host_holds(subject, node, gpu):
             continue
         if gpu.name not in kinds:
             kinds[gpu.name] = len(rows)
             rows.append(kind_of(subject, gpu))
-        price = money(getattr(quote, view.level), ROUND_CEILING)
         options.append(
             option_of(
                 catalog,
@@ -171,6 +180,19 @@ def formulate_slots(
         most_users=rules.MAX_SLOTS,
         problem=problem,
     )
+
+
+def offered(
+    request: PlanRequest, catalog: Catalog, view: Market
+) -> Iterator[tuple[Node, Gpu, int]]:
+    """Nodes of known memory that may be taken, and the price of each in money units."""
+    for node, gpu in market.considered(request, catalog):
+        reason = market.left_out(request, catalog, node, gpu)
+        if reason is not None and reason not in view.waived:
+            continue
+        quote = market.price(request, catalog, node)
+        if quote is not None and accounting.capacity_of(gpu) is not None:
+            yield node, gpu, money(getattr(quote, view.level), ROUND_CEILING)
 
 
 def problem_of(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_CEILING
 
 from planner import accounting, market
 from planner.accounting import grids, siting
@@ -17,13 +16,14 @@ from planner.performance.grid_bounds import (
     most_speed,
     single,
 )
-from planner.plan import Body, Serving, Solver
+from planner.plan import Body, Remedy, Serving, Solver
 from planner.request import PlanRequest
 from planner.served import Served, asked_of_request, served
 from planner.solver import grid_search
-from planner.solver.formulate import UNLIMITED_STOCK, adapters_of, joint_of, limits_of, money
+from planner.solver.formulate import UNLIMITED_STOCK, adapters_of, joint_of, limits_of, offered
 from planner.solver.formulation import Formulation
 from planner.solver.grid_layouts import layouts_of
+from planner.solver.grid_remedies import GridRig, grid_remedies
 from planner.solver.grid_search import GridCandidate, GridProblem
 from planner.solver.problem import Goal, Joint, Limits, Option, Picks
 from planner.solver.search import Candidate, Clock, Found
@@ -90,6 +90,19 @@ class GridFormulation(Formulation):
         site, grid = candidate.layout.site, candidate.layout.grid
         return 1 / siting.step(self.subject, self.catalog, site, grid, users=users).best
 
+    def remedies(self, candidate: Candidate, body: Body) -> tuple[Remedy, ...]:
+        """On the same site."""
+        assert isinstance(candidate, GridCandidate)
+        rig = GridRig(
+            catalog=self.catalog,
+            model=self.request.model,
+            quant=self.subject.quantization.name,
+            asked=self.subject.asked,
+            site=candidate.layout.site,
+            grid=candidate.layout.grid,
+        )
+        return grid_remedies(rig)
+
     def check(self, body: Body) -> tuple[str, ...]:
         """Judged as a grid."""
         return check_body(self.request, self.subject, self.catalog, body)
@@ -104,21 +117,14 @@ def formulate_grids(
     options: list[Option] = []
     rooms: list[int] = []
     models: dict[str, int] = {}
-    for node, gpu in market.considered(request, catalog):
-        reason = market.left_out(request, catalog, node, gpu)
-        if reason is not None and reason not in view.waived:
-            continue
-        quote = market.price(request, catalog, node)
-        capacity = accounting.capacity_of(gpu)
-        if quote is None or capacity is None:
-            continue
+    for node, gpu, price in offered(request, catalog, view):
         options.append(
             Option(
                 name=node.name,
                 kind=models.setdefault(gpu.name, len(models)),
                 gpus=node.gpus,
                 machines=node.machines,
-                price=money(getattr(quote, view.level), ROUND_CEILING),
+                price=price,
                 family=gpu.family,
                 networks=node.networks,
                 adapters=adapters_of(catalog, node),
@@ -127,6 +133,8 @@ def formulate_grids(
                 stock=stock.get(node.name, UNLIMITED_STOCK),
             )
         )
+        capacity = accounting.capacity_of(gpu)
+        assert capacity is not None
         rooms.append(of.room(capacity.bytes) * node.gpus)
     problem = _problem(of, catalog, options, rooms, request.input_tokens)
     return GridFormulation(

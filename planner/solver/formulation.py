@@ -5,15 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from planner.catalog.load import Catalog
 from planner.catalog.schema import Network
-from planner.plan import Body, Engine, Solver
+from planner.plan import Body, Engine, Remedy, Solver
 from planner.request import PlanRequest
-from planner.served import Served
 from planner.solver.problem import Goal, Joint, Limits, Option, Pick, Picks
 from planner.solver.search import Candidate, Clock, Found
 from planner.subject import Subject
+
+if TYPE_CHECKING:
+    from planner.served import Served
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,6 +72,10 @@ class Formulation(ABC):
     @abstractmethod
     def user_speed(self, candidate: Candidate, users: int) -> float:
         """Tokens per second each of `users` users gets of a candidate, best estimate."""
+
+    @abstractmethod
+    def remedies(self, candidate: Candidate, body: Body) -> tuple[Remedy, ...]:
+        """What gives the tightest device of a candidate more room, tried."""
 
     @abstractmethod
     def check(self, body: Body) -> tuple[str, ...]:

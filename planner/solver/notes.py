@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from planner import accounting, served
-from planner.accounting import capacity_assumptions, grids, siting
+from planner import accounting
+from planner.accounting import capacity_assumptions
+from planner.catalog.load import Catalog
 from planner.engines.llama_cpp import overheads
 from planner.engines.names import TITLES
 from planner.model.own_quantization import OWN
 from planner.plan import Body
-from planner.served import Served
 from planner.solver.commands import command_of
 from planner.solver.formulation import Formulation
 from planner.solver.session import Session
 from planner.subject import Subject, unpublished
 from planner.units import GIB
-from planner.verify import grid
+
+if TYPE_CHECKING:
+    from planner.served import Served
 
 STALE = datetime.timedelta(days=90)
 """Age from which a price is called old, counted to the newest date of the catalogs."""
@@ -33,9 +36,9 @@ def assumptions(session: Session, formulation: Formulation, gpus: Sequence[str])
         lines.append(f"quantization {subject.quantization.name}: chosen, as none was asked for")
     if request.context is None:
         lines.append(f"context {subject.context:,} tokens per request: the model's full window")
-    settings = _grid_settings if isinstance(subject, Served) else _slot_settings
+    own = _slot_settings(subject) if isinstance(subject, Subject) else _grid_settings(subject)
     lines += [
-        *settings(subject),
+        *own,
         f"workload {request.input_tokens:,} tokens in, {request.output_tokens:,} out; speed is "
         f"judged with {subject.depth:,} tokens in the cache",
     ]
@@ -52,7 +55,7 @@ def assumptions(session: Session, formulation: Formulation, gpus: Sequence[str])
     if request.throughput is not None:
         lines.append(f"all users together get at least {request.throughput:g} tokens/s")
     if subject.architecture.layers[-1].mtp:
-        where = "not loaded" if isinstance(subject, Served) else "stored but not run"
+        where = "stored but not run" if isinstance(subject, Subject) else "not loaded"
         lines.append(f"multi-token-prediction blocks are {where}")
     lines += subject.assumptions
     if isinstance(subject, Subject):
@@ -62,8 +65,7 @@ def assumptions(session: Session, formulation: Formulation, gpus: Sequence[str])
     return tuple(dict.fromkeys(lines))
 
 
-def _slot_settings(subject: Subject | Served) -> list[str]:
-    assert isinstance(subject, Subject)
+def _slot_settings(subject: Subject) -> list[str]:
     requests = "request" if subject.concurrency == 1 else "requests"
     return [
         f"{subject.concurrency} {requests} at a time, each with a private context: "
@@ -75,8 +77,7 @@ def _slot_settings(subject: Subject | Served) -> list[str]:
     ]
 
 
-def _grid_settings(subject: Subject | Served) -> list[str]:
-    assert isinstance(subject, Served)
+def _grid_settings(subject: Served) -> list[str]:
     requests = "request holds" if subject.concurrency == 1 else "requests hold"
     kind = subject.options.kv_type
     return [
@@ -93,14 +94,12 @@ def warnings(session: Session, formulation: Formulation, body: Body) -> tuple[st
 
 def _warnings(session: Session, formulation: Formulation, body: Body) -> Iterator[str]:
     request, catalog, subject = session.request, session.catalog, formulation.subject
-    if isinstance(subject, Served):
-        yield from served.unpublished(subject)
-        site = grid.site_of(catalog, body)
-        yield from subject.notes(grids.grid_of(body.layout), siting.place_of(catalog, site))
-    else:
+    if isinstance(subject, Subject):
         if subject.row.usual:
             yield f"usually served another way: {subject.row.usual}"
         yield from unpublished(subject.row, subject.quantization.name)
+    else:
+        yield from _of_layout(subject, catalog, body)
     workload = request.input_tokens + request.output_tokens
     if workload > subject.context:
         yield (
@@ -135,10 +134,10 @@ def _warnings(session: Session, formulation: Formulation, body: Body) -> Iterato
     idle = sum(device.slots == 0 for device in body.devices)
     if idle:
         what = "1 device idles" if idle == 1 else f"{idle} devices idle"
-        if isinstance(subject, Served):
-            yield f"{what}: {TITLES[subject.engine]} uses as many devices of every machine"
-        else:
+        if isinstance(subject, Subject):
             yield f"{what}: one llama.cpp process uses at most {subject.max_devices}"
+        else:
+            yield f"{what}: {TITLES[subject.engine]} uses as many devices of every machine"
     if any(host.unified for host in body.hosts):
         yield (
             "memory is shared with the host: while loading, the file cache competes with the "
@@ -155,6 +154,17 @@ def _warnings(session: Session, formulation: Formulation, body: Body) -> Iterato
         yield f"{what} no authentication: keep it on a private network"
 
 
+def _of_layout(served: Served, catalog: Catalog, body: Body) -> Iterator[str]:
+    """What is worth knowing of a checkpoint and of its format on these devices."""
+    from planner.accounting import grids, siting
+    from planner.served import unpublished as unpublished_checkpoint
+    from planner.verify.grid import site_of
+
+    yield from unpublished_checkpoint(served)
+    place = siting.place_of(catalog, site_of(catalog, body))
+    yield from served.notes(grids.grid_of(body.layout), place)
+
+
 def _newest(session: Session) -> datetime.date:
     return max(row.date for row in session.catalog.prices.values())
 
@@ -162,11 +172,10 @@ def _newest(session: Session) -> datetime.date:
 def next_commands(session: Session, formulation: Formulation) -> tuple[str, ...]:
     """Commands that take the plan further, in order."""
     request, subject = session.request, formulation.subject
-    engine = subject.engine if isinstance(subject, Served) else "llama.cpp"
     pinned = request.model_copy(update={"quant": subject.quantization.name})
     return (
         command_of(pinned, "-o", "plan.json"),
         "plan verify plan.json",
-        f"plan export {engine} plan.json -o launch",
+        f"plan export {subject.engine} plan.json -o launch",
         f"plan requirements {request.model}",
     )

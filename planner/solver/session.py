@@ -13,7 +13,6 @@ from planner.market import Market
 from planner.plan import Body, Solver
 from planner.request import PlanRequest
 from planner.solver.formulate import formulate_slots
-from planner.solver.formulate_grids import formulate_grids
 from planner.solver.formulation import Formulation
 from planner.solver.problem import MONEY_UNIT, SEED, Goal
 from planner.solver.search import Candidate, Clock, Found, Progress
@@ -161,4 +160,6 @@ def formulate(request: PlanRequest, catalog: Catalog, quant: str, view: Market) 
     """The problem of `request` in quantization `quant`, on the market seen as `view`."""
     if engine_of(request, catalog, quant) == "llama.cpp":
         return formulate_slots(request, catalog, quant, view)
+    from planner.solver.formulate_grids import formulate_grids  # of no use to a layer split
+
     return formulate_grids(request, catalog, quant, view)

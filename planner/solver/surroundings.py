@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from planner import market
 from planner.catalog.load import Catalog
@@ -23,12 +23,14 @@ from planner.plan import (
     NextQuantization,
     Sensitivity,
 )
-from planner.served import Served
 from planner.solver.formulation import Formulation
 from planner.solver.search import Candidate
 from planner.solver.session import Choice, Session
 from planner.subject import Subject
 from planner.units import GB
+
+if TYPE_CHECKING:
+    from planner.served import Served
 
 CONTEXT_STEP = 256
 UNLIMITED = Decimal(10**9)
@@ -46,13 +48,10 @@ _WAIVABLE: tuple[Reason, ...] = (
 
 def published(catalog: Catalog, subject: Subject | Served) -> Sequence[str]:
     """Quantizations to choose from for a model, of the kind its engine loads."""
-    if isinstance(subject, Served):
-        return checkpoints(catalog, subject.row)
-    return [
-        name
-        for name in gguf_mixes(catalog, subject.row)
-        if catalog.quantizations[name].kind == "gguf"
-    ]
+    if isinstance(subject, Subject):
+        mixes = gguf_mixes(catalog, subject.row)
+        return [name for name in mixes if catalog.quantizations[name].kind == "gguf"]
+    return checkpoints(catalog, subject.row)
 
 
 def gguf_mixes(catalog: Catalog, row: ModelRow) -> list[str]:
@@ -253,15 +252,16 @@ def download(session: Session, formulation: Formulation, body: Body) -> Download
     subject = formulation.subject
     quant = subject.quantization.name
     size = subject.file_bytes
-    kind = "checkpoint" if isinstance(subject, Served) else "gguf"
+    gguf = isinstance(subject, Subject)
+    kind = "gguf" if gguf else "checkpoint"
     repository = next(
         (r.id for r in subject.row.repositories if r.kind == kind and quant in r.quantizations),
         None,
     )
     head = body.devices[0].node
-    remote = sum(d.budget.weights for d in body.devices if d.node != head)
-    if isinstance(subject, Served):  # every machine reads the files itself
-        remote = 0
+    remote = 0
+    if gguf:  # of a checkpoint every machine reads the files itself
+        remote = sum(d.budget.weights for d in body.devices if d.node != head)
     network = None if body.cost.network is None else session.catalog.networks[body.cost.network]
     seconds = None
     if remote and network is not None:
@@ -270,7 +270,7 @@ def download(session: Session, formulation: Formulation, body: Body) -> Download
         repository=repository,
         quant=quant,
         bytes=size,
-        shards=None if isinstance(subject, Served) else -(-size // LARGEST_FILE),
+        shards=-(-size // LARGEST_FILE) if gguf else None,
         disk_bytes=size,
         load_seconds=seconds,
     )

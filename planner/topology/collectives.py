@@ -47,9 +47,7 @@ def all_reduce(
         software: whose kernels; None is the mean of vLLM and SGLang.
         without: GPU rows whose measurements are left out, to judge predictions.
     """
-    if len(group) == 1:
-        return NOTHING
-    return _collective("all-reduce", topology, tuple(group), software, without)
+    return joined("all-reduce", topology, tuple(group), software, without).curve
 
 
 def all_gather(
@@ -59,9 +57,7 @@ def all_gather(
     without: frozenset[str] = frozenset(),
 ) -> Curve:
     """Every device gets the pieces of all; the size is of all pieces together."""
-    if len(group) == 1:
-        return NOTHING
-    return _collective("all-gather", topology, tuple(group), software, without)
+    return joined("all-gather", topology, tuple(group), software, without).curve
 
 
 def reduce_scatter(
@@ -71,9 +67,7 @@ def reduce_scatter(
     without: frozenset[str] = frozenset(),
 ) -> Curve:
     """Every device gets its piece of the sum of all devices' messages of the size asked for."""
-    if len(group) == 1:
-        return NOTHING
-    return _collective("reduce-scatter", topology, tuple(group), software, without)
+    return joined("reduce-scatter", topology, tuple(group), software, without).curve
 
 
 def all_to_all(
@@ -83,9 +77,7 @@ def all_to_all(
     without: frozenset[str] = frozenset(),
 ) -> Curve:
     """Every device sends as much to every other one; the size is what one sends in sum."""
-    if len(group) == 1:
-        return NOTHING
-    return _collective("all-to-all", topology, tuple(group), software, without)
+    return joined("all-to-all", topology, tuple(group), software, without).curve
 
 
 def send(topology: Topology, one: str, other: str, *, tcp: bool = False) -> Curve:
@@ -121,16 +113,6 @@ class Joined(NamedTuple):
     def measured(self) -> bool:
         """Whether somebody measured it on such a group."""
         return self.slower == 1.0
-
-
-def _collective(
-    operation: Operation,
-    topology: Topology,
-    group: tuple[str, ...],
-    software: Software | None,
-    without: frozenset[str],
-) -> Curve:
-    return joined(operation, topology, group, software, without).curve
 
 
 @functools.lru_cache(maxsize=4096)
@@ -247,10 +229,7 @@ def _over_machines(
     inside = {len(names) for names in machines}
     if len(inside) > 1:
         return flat
-    inner = [
-        NOTHING if len(names) == 1 else _collective(operation, topology, names, software, without)
-        for names in machines
-    ]
+    inner = [joined(operation, topology, names, software, without).curve for names in machines]
     slowest = max(inner, key=lambda curve: curve.per_byte)
     between = line(start, rounds * rails(found, machines))
     return costs.cheapest((flat, costs.one_after_another((slowest, between))))

@@ -7,16 +7,19 @@ done again, every limit of the request is held against the result.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from planner import accounting, market
 from planner.catalog.load import Catalog
 from planner.plan import Body, Plan
 from planner.request import PlanRequest
-from planner.served import Served, asked_of_request, served
 from planner.subject import Subject, subject_of_request
-from planner.verify import grid, slots
+from planner.verify import slots
 from planner.verify.common import differences, rounding
 from planner.verify.slots import split_of
+
+if TYPE_CHECKING:
+    from planner.served import Served
 
 __all__ = ["check_body", "split_of", "verify"]
 
@@ -52,9 +55,11 @@ def check_body(
     request: PlanRequest, subject: Subject | Served, catalog: Catalog, body: Body
 ) -> tuple[str, ...]:
     """What is wrong with one plan body for a request; empty where it holds."""
-    if isinstance(subject, Served):
-        return grid.check_body(request, subject, catalog, body)
-    return slots.check_body(request, subject, catalog, body)
+    if isinstance(subject, Subject):
+        return slots.check_body(request, subject, catalog, body)
+    from planner.verify import grid  # of no use to a layer split
+
+    return grid.check_body(request, subject, catalog, body)
 
 
 def _planned(plan: Plan, catalog: Catalog) -> Subject | Served:
@@ -62,6 +67,8 @@ def _planned(plan: Plan, catalog: Catalog) -> Subject | Served:
     request = plan.request.model_copy(update={"engine": plan.engine.name})
     if plan.engine.name == "llama.cpp":
         return subject_of_request(request, catalog, plan.model.quant)
+    from planner.served import asked_of_request, served
+
     asked = asked_of_request(request, catalog, plan.model.quant)
     return served(catalog, request.model, plan.model.quant, asked)
 
@@ -100,7 +107,9 @@ def _summary(plan: Plan, subject: Subject | Served, catalog: Catalog) -> Iterato
     if plan.download is not None and plan.download.bytes != subject.file_bytes:
         yield f"download.bytes is {plan.download.bytes}, the file has {subject.file_bytes}"
     yield from differences("model", accounting.summary(subject), plan.model)
-    if isinstance(subject, Served):
-        yield from grid.check_engine(subject, catalog, plan)
-    else:
+    if isinstance(subject, Subject):
         yield from differences("engine", accounting.engine_of(subject), plan.engine)
+    else:
+        from planner.verify import grid
+
+        yield from grid.check_engine(subject, catalog, plan)
